@@ -1,0 +1,67 @@
+"""The last step of a run: samples.jsonl, label files and the contact sheet from the records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from PIL import Image
+
+from aliaug_edge import crops, imaging
+from aliaug_edge.generation import folder
+from aliaug_edge.generation.request import RunSettings
+from aliaug_edge.generation.sample import KEPT
+from aliaug_edge.generation.sources import Sources
+from aliaug_edge.labels.samples import LabelledImage
+from aliaug_edge.labels.sheet import SheetRow, write_contact_sheet
+from aliaug_edge.labels.writer import write_labels
+
+SHEET_ROWS = 24
+
+
+def assemble(
+    out_dir: Path,
+    records: Mapping[int, folder.Record],
+    settings: RunSettings,
+    sources: Sources,
+) -> None:
+    """Write what describes the dataset as a whole; doing it again gives the same bytes.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    kept = [records[index] for index in sorted(records) if records[index]["status"] == KEPT]
+    folder.write_samples(out_dir, records)
+    labelled = [_labelled(out_dir, record) for record in kept]
+    write_labels(out_dir, settings.labels, labelled, settings.classes)
+    if kept:
+        stride = max(1, -(-len(kept) // SHEET_ROWS))
+        rows = [_sheet_row(out_dir, record, sources) for record in kept[::stride]]
+        write_contact_sheet(out_dir, rows)
+
+
+def _labelled(out_dir: Path, record: folder.Record) -> LabelledImage:
+    with Image.open(out_dir / record["image"]) as image:
+        width, height = image.size
+    return LabelledImage(
+        image=record["image"],
+        mask=record["mask"],
+        defect_class=record["defect_class"],
+        width=width,
+        height=height,
+    )
+
+
+def _sheet_row(out_dir: Path, record: folder.Record, sources: Sources) -> SheetRow:
+    """The crop that the model worked on: a small defect would not be seen in a whole photo."""
+    window = crops.Window(*record["window"])
+    scores = record["scores"]
+    return SheetRow(
+        source=crops.cut(sources.load(record["source_image"]).image, window),
+        mask=crops.cut(imaging.load_mask(out_dir / record["mask"]), window),
+        generated=crops.cut(imaging.load_image(out_dir / record["image"]), window),
+        caption=(
+            f"{record['index']:06d} {record['defect_class']} severity {record['severity']:.2f} "
+            f"change {scores['change_inside']:.0f}"
+        ),
+    )

@@ -1,0 +1,169 @@
+"""The output folder of a run: claimed first, filled in any order, assembled last.
+
+A kill at any moment leaves one of four states, and each of them continues:
+nothing of ours yet → request.json (claimed) → .records/ filling → summary.json (complete).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aliaug_edge import files
+from aliaug_edge.errors import OutputError
+
+REQUEST = "request.json"
+RECORDS = ".records"
+SUMMARY = "summary.json"
+SAMPLES = "samples.jsonl"
+
+Record = dict[str, Any]
+
+
+def claim(out_dir: Path, document: Mapping[str, Any]) -> None:
+    """Make `out_dir` ours: write `document` as its request.json, or find the same one there.
+
+    Raises:
+        OutputError: the folder holds something else, another request, or cannot be written.
+    """
+    try:
+        taken = sorted(p.name for p in out_dir.iterdir()) if out_dir.exists() else []
+    except OSError as error:
+        raise OutputError(
+            f"cannot use {out_dir} as output folder: {error.strerror or error}"
+        ) from error
+    if REQUEST in taken:
+        _require_same(out_dir, document)
+        _remove_temporaries(out_dir)
+        return
+    foreign = [name for name in taken if not _is_temporary(name, REQUEST)]
+    if foreign:
+        raise OutputError(
+            f"{out_dir} holds something else ({', '.join(foreign[:3])}); "
+            "choose another output folder or an empty one"
+        )
+    _remove_temporaries(out_dir)
+    files.write_json(out_dir / REQUEST, document)
+
+
+def read_records(out_dir: Path) -> dict[int, Record]:
+    """Records of samples that are complete, by index; one whose image is gone does not count."""
+    records = {}
+    for path in sorted((out_dir / RECORDS).glob("*.json")):
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            index, image = int(path.stem), record["image"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if image is None or ((out_dir / image).is_file() and (out_dir / record["mask"]).is_file()):
+            records[index] = record
+    return records
+
+
+def write_record(out_dir: Path, index: int, record: Record) -> None:
+    """Say that a sample is complete; called after its files are in place.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    files.write_json(out_dir / RECORDS / f"{index:06d}.json", record)
+
+
+def require_engine(out_dir: Path, engine: str) -> None:
+    """Refuse to continue with another engine than the one that made the records so far.
+
+    Raises:
+        OutputError: the engines differ, so equal bytes could not be promised.
+    """
+    for record in read_records(out_dir).values():
+        if record["engine"] != engine:
+            raise OutputError(
+                f"{out_dir} was begun with the engine {record['engine']}, this is {engine}; "
+                "continue it there, or choose another output folder"
+            )
+
+
+def write_samples(out_dir: Path, records: Mapping[int, Record]) -> None:
+    """samples.jsonl: one line per request, in index order."""
+    lines = [
+        json.dumps(records[index], sort_keys=True, allow_nan=False, ensure_ascii=False)
+        for index in sorted(records)
+    ]
+    files.write_text(out_dir / SAMPLES, "".join(f"{line}\n" for line in lines))
+
+
+def read_samples(out_dir: Path) -> dict[int, Record]:
+    """What `write_samples` wrote.
+
+    Raises:
+        OutputError: the file is missing or damaged.
+    """
+    try:
+        text = (out_dir / SAMPLES).read_text(encoding="utf-8")
+        return {record["index"]: record for record in map(json.loads, text.splitlines())}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise OutputError(
+            f"{out_dir / SAMPLES} is missing or damaged ({error}); remove the folder and run again"
+        ) from error
+
+
+def is_complete(out_dir: Path) -> bool:
+    return (out_dir / SUMMARY).is_file()
+
+
+def complete(out_dir: Path, summary: Mapping[str, Any]) -> None:
+    """Write summary.json, after which the records are not needed.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    files.write_json(out_dir / SUMMARY, summary)
+    drop_records(out_dir)
+
+
+def drop_records(out_dir: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(out_dir / RECORDS)
+
+
+def _require_same(out_dir: Path, document: Mapping[str, Any]) -> None:
+    path = out_dir / REQUEST
+    try:
+        present = json.loads(path.read_text(encoding="utf-8"))
+        before, now = _flat(present), _flat(document)
+    except (OSError, ValueError, AttributeError) as error:
+        raise OutputError(f"{path} cannot be read ({error}); choose another folder") from error
+    for key in sorted(before.keys() | now.keys()):
+        if before.get(key) != now.get(key):
+            raise OutputError(
+                f"{out_dir} holds another request: {key} was {json.dumps(before.get(key))}, now "
+                f"{json.dumps(now.get(key))}; repeat the same request to continue it, or choose "
+                "another output folder"
+            )
+
+
+def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys joined by dots; tuples become lists, as JSON has them."""
+    flat: dict[str, Any] = {}
+    for key, value in document.items():
+        if isinstance(value, Mapping):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def _is_temporary(name: str, of: str = "") -> bool:
+    """Whether `files.write_bytes` made this name for a file called `of…` and was killed."""
+    return name.startswith(f".{of}") and name.endswith(".tmp")
+
+
+def _remove_temporaries(out_dir: Path) -> None:
+    if out_dir.is_dir():
+        for path in sorted(out_dir.rglob(".*.tmp")):
+            with contextlib.suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,0 +1,169 @@
+"""Where the defect goes and what shape it has: a full-size mask for a request on an image.
+
+Every function here is deterministic in its generator, tries a bounded number of times, and either
+returns a mask that is not empty and lies on the part, or says why it cannot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from aliaug_edge.crops import mask_box, resize_mask
+from aliaug_edge.data.procedural import defect_shape
+from aliaug_edge.errors import DataError
+
+SCALES = (0.7, 1.4)  # of a training mask that keeps its own size
+INSIDE_PART = 0.98  # of the mask's pixels; a defect may overhang the estimated outline a little
+PLACES_PER_SHAPE = 40
+SHRINKINGS = 8
+SHRINK = 0.8
+AREA_TOLERANCE = 0.1  # of the wanted area, relative; pixels and thin lines do not scale exactly
+AREA_STEPS = 6
+SHAPE_AREA = (0.002, 0.02)  # of the image, for drawn shapes when no range is asked for
+TURN_THRESHOLD = 96  # a thin line, blurred by the turn, keeps its width at about 3/8 coverage
+
+UInt8 = NDArray[np.uint8]
+Bools = NDArray[np.bool_]
+
+
+class PlacementError(DataError):
+    """The mask finds no place; another seed may."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A mask (H, W) uint8 of 0 and 255 at its place, and where its shape came from."""
+
+    mask: UInt8
+    mask_source: str
+
+
+def from_bank(
+    bank: Sequence[UInt8],
+    defect_class: str,
+    part: Bools,
+    area: tuple[float, float] | None,
+    rng: np.random.Generator,
+) -> Placed:
+    """A training mask of the class: picked, mirrored, turned, scaled and moved onto `part` (H, W).
+
+    Raises:
+        PlacementError: no place found within the bounded tries.
+    """
+    entry = int(rng.integers(len(bank)))
+    shape = np.asarray(bank[entry])
+    if rng.random() < 0.5:
+        shape = shape[:, ::-1]
+    angle = float(rng.uniform(0, 360))
+    if area is None:
+        shape = _turned(_scaled(shape, float(rng.uniform(*SCALES))), angle)
+    else:
+        shape = _with_area(_turned(shape, angle), _drawn_area(area, rng) * part.size)
+    return Placed(_on_part(shape, part, area, rng), f"bank:{defect_class}/{entry}")
+
+
+def from_shape(
+    defect_class: str, part: Bools, area: tuple[float, float] | None, rng: np.random.Generator
+) -> Placed:
+    """A shape drawn for the class by its name, moved onto `part` (H, W).
+
+    Raises:
+        PlacementError: no place found within the bounded tries.
+    """
+    wanted = _drawn_area(area or SHAPE_AREA, rng)
+    height, width = part.shape
+    drawn = defect_shape(rng, height, width, defect_class, wanted)
+    if not drawn.any():
+        raise PlacementError(
+            f"no shape could be drawn for class {defect_class!r} at area {wanted:.4g}"
+        )
+    shape = _tight(np.where(drawn, 255, 0).astype(np.uint8))
+    if area is not None:
+        shape = _with_area(shape, wanted * part.size)
+    return Placed(_on_part(shape, part, area, rng), f"shape:{defect_class}")
+
+
+def check_mask(name: str, mask: UInt8, image_hw: tuple[int, int]) -> UInt8:
+    """`mask` (H, W) from a file, when it can be used on an image of `image_hw`.
+
+    Raises:
+        DataError: another size, empty, or full.
+    """
+    if mask.shape != image_hw:
+        raise DataError(
+            f"mask {name} is {mask.shape[1]} x {mask.shape[0]} px, its image is "
+            f"{image_hw[1]} x {image_hw[0]} px; they must be equal"
+        )
+    if not mask.any():
+        raise DataError(f"mask {name} is empty: no pixel above 127; paint where the defect goes")
+    if mask.all():
+        raise DataError(f"mask {name} is full: every pixel is marked; paint only the defect")
+    return mask
+
+
+def _on_part(
+    shape: UInt8, part: Bools, area: tuple[float, float] | None, rng: np.random.Generator
+) -> UInt8:
+    """`shape` at a random place of `part`, shrunk when there is no room for it."""
+    least = 0.0 if area is None else area[0] * (1 - AREA_TOLERANCE) * part.size
+    for _ in range(SHRINKINGS):
+        room = (part.shape[0] - shape.shape[0], part.shape[1] - shape.shape[1])
+        if min(room) >= 0:
+            for _ in range(PLACES_PER_SHAPE):
+                top, left = (int(rng.integers(free + 1)) for free in room)
+                under = part[top : top + shape.shape[0], left : left + shape.shape[1]]
+                if under[shape > 0].mean() >= INSIDE_PART:
+                    mask = np.zeros(part.shape, dtype=np.uint8)
+                    mask[top : top + shape.shape[0], left : left + shape.shape[1]] = shape
+                    return mask
+        shape = _scaled(shape, SHRINK)
+        if np.count_nonzero(shape) < least:
+            break
+    raise PlacementError(
+        f"no place on the part for a mask of {np.count_nonzero(shape) / part.size:.4f} of the "
+        "image; ask for a smaller --area"
+    )
+
+
+def _drawn_area(area: tuple[float, float], rng: np.random.Generator) -> float:
+    """Log-uniform: small defects are as frequent as large ones, per octave."""
+    return float(np.exp(rng.uniform(np.log(area[0]), np.log(area[1]))))
+
+
+def _with_area(shape: UInt8, pixels: float) -> UInt8:
+    """`shape` scaled until its area is `pixels`, always from the original so nothing erodes."""
+    factor, scaled = 1.0, shape
+    for _ in range(AREA_STEPS):
+        ratio = max(pixels, 1.0) / np.count_nonzero(scaled)
+        if abs(ratio - 1) <= AREA_TOLERANCE / 2:
+            break
+        factor *= float(np.sqrt(ratio))
+        scaled = _scaled(shape, factor)
+    return scaled
+
+
+def _scaled(shape: UInt8, factor: float) -> UInt8:
+    """Never empty: what vanishes becomes a single pixel."""
+    size_hw = (max(1, round(shape.shape[0] * factor)), max(1, round(shape.shape[1] * factor)))
+    scaled = resize_mask(np.ascontiguousarray(shape), size_hw)
+    return _tight(scaled) if scaled.any() else np.full((1, 1), 255, dtype=np.uint8)
+
+
+def _turned(shape: UInt8, degrees: float) -> UInt8:
+    turned = np.asarray(
+        Image.fromarray(np.ascontiguousarray(shape)).rotate(
+            degrees, Image.Resampling.BILINEAR, expand=True
+        )
+    )
+    kept = np.where(turned >= TURN_THRESHOLD, 255, 0).astype(np.uint8)
+    return _tight(kept) if kept.any() else shape
+
+
+def _tight(mask: UInt8) -> UInt8:
+    box = mask_box(mask)
+    return mask[box.top : box.top + box.height, box.left : box.left + box.width]

@@ -1,0 +1,99 @@
+"""Is there a defect, and was the rest left alone? Judged on the model's raw output.
+
+Blending hides what the model did outside the mask, so it is measured before. All values are of the
+crop at the model's size, in grey levels (0 … 255) or dB, rounded so that records compare as text.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aliaug_edge.generation.blend import LUMA
+
+# Three grey levels is about the sensor noise of an 8-bit line camera: less than that is no defect
+# that a person could label.
+MIN_CHANGE = 3.0
+# 20 dB is an error of 25 grey levels everywhere: the model did not recognise the surface at all.
+# A tuned model reaches 30 dB and more; feathering hides what lies between.
+MIN_PRESERVATION_DB = 20.0
+BEST_PSNR_DB = 99.0  # stands for "identical", as JSON has no infinity
+TEXTURE_RADIUS_PX = 4  # structure finer than this counts as texture
+
+UInt8 = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """`change_inside` and `change_outside`: mean absolute difference to the input, in grey levels,
+    inside and outside of the mask. `preservation_db`: PSNR outside. `contrast_to_texture`:
+    change inside, over the standard deviation of the surface's fine texture outside."""
+
+    change_inside: float
+    change_outside: float
+    preservation_db: float
+    contrast_to_texture: float
+
+    def document(self) -> dict[str, float]:
+        return asdict(self)
+
+
+def score(shown: UInt8, mask: UInt8, raw: NDArray[np.float32]) -> Scores:
+    """Scores of `raw` (h, w, 3) float32 in [-1, 1] against what the model was shown, `shown`
+    (h, w, 3) uint8, where `mask` (h, w) uint8 is not empty."""
+    before = shown.astype(np.float32)
+    difference = (np.clip(raw, -1, 1) + 1) * np.float32(127.5) - before
+    inside, outside = mask > 0, mask == 0
+    change = np.abs(difference).mean(axis=2)
+    change_inside = float(change[inside].mean())
+    if outside.any():
+        change_outside = float(change[outside].mean())
+        error = float(np.square(difference[outside], dtype=np.float64).mean())
+        texture = float(_texture(before)[outside].std())
+    else:
+        change_outside, error, texture = 0.0, 0.0, 0.0
+    return Scores(
+        change_inside=round(change_inside, 3),
+        change_outside=round(change_outside, 3),
+        preservation_db=round(psnr_db(error), 2),
+        contrast_to_texture=round(change_inside / max(texture, 1.0), 3),
+    )
+
+
+def psnr_db(mean_square_error: float) -> float:
+    """10 · log10(255² / MSE), at most `BEST_PSNR_DB`."""
+    if mean_square_error <= 0:
+        return BEST_PSNR_DB
+    return float(min(10 * np.log10(255**2 / mean_square_error), BEST_PSNR_DB))
+
+
+def verdict(scores: Scores, min_change: float, min_preservation: float) -> str | None:
+    """Why the sample is rejected, or None when it is kept."""
+    if scores.change_inside < min_change:
+        return (
+            f"empty insertion: change inside the mask {scores.change_inside:.1f} grey levels, "
+            f"at least {min_change:g} wanted"
+        )
+    if scores.preservation_db < min_preservation:
+        return (
+            f"damage outside the mask: {scores.preservation_db:.1f} dB, "
+            f"at least {min_preservation:g} wanted"
+        )
+    return None
+
+
+def _texture(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Luma (h, w) minus its box mean: shading and large structure removed."""
+    luma = image @ LUMA
+    side = 2 * TEXTURE_RADIUS_PX + 1
+    smooth = luma
+    for axis in (0, 1):
+        widths = [(0, 0), (0, 0)]
+        widths[axis] = (TEXTURE_RADIUS_PX, TEXTURE_RADIUS_PX)
+        windows = np.lib.stride_tricks.sliding_window_view(
+            np.pad(smooth, widths, mode="edge"), side, axis=axis
+        )
+        smooth = windows.mean(axis=-1)
+    return np.asarray(luma - smooth, dtype=np.float32)

@@ -1,0 +1,159 @@
+"""What to make, as plain data: the settings of a run, and the requests that they unfold into.
+
+A request and the folders it names decide everything that follows, so any worker can make any
+request and gets the same pixels. Seeds come from SHA-256, never from `hash()` or shared state.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aliaug_edge.bundle import Bundle
+from aliaug_edge.errors import AliAugError
+from aliaug_edge.generation.quality import MIN_CHANGE, MIN_PRESERVATION_DB
+
+BLENDS = ("none", "feather", "hard")
+PROCEDURAL = "procedural:"
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a run is asked for. Everything here changes the dataset's bytes.
+
+    `classes` empty: all of the bundle. `area` is (low, high) as fractions of the image's area, or
+    None for the mask's own size. `severity` is (low, high) in [0, 1]. `min_change` is in grey
+    levels, `min_preservation` in dB (see `quality`). `procedural_hw` is the size of the surfaces
+    that are drawn when there is no folder of images.
+    """
+
+    count: int
+    classes: tuple[str, ...] = ()
+    seed: int = 0
+    area: tuple[float, float] | None = None
+    severity: tuple[float, float] = (0.5, 1.0)
+    blend: str = "feather"
+    labels: tuple[str, ...] = ("coco",)
+    engine: str = "auto"
+    retries: int = 2
+    min_change: float = MIN_CHANGE
+    min_preservation: float = MIN_PRESERVATION_DB
+    procedural_hw: tuple[int, int] = (256, 256)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One sample to make.
+
+    `source_image` is a file name in the folder of good images, or "procedural:<seed>".
+    `mask_source` is "file:<name>", "bank" (a training mask of the class, moved) or "shape" (drawn
+    for the class); the place, turn and scale of the latter two follow from `seed`. `area` is the
+    fraction of the image that the mask must cover, within this range, or None.
+    """
+
+    index: int
+    source_image: str
+    defect_class: str
+    seed: int
+    severity: float
+    mask_source: str
+    area: tuple[float, float] | None = None
+
+
+def stable_seed(*parts: object) -> int:
+    """A seed in [0, 2^48) from `parts`: equal on every machine, and exact as a JSON number."""
+    text = "/".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
+
+
+def attempt_seed(seed: int, attempt: int) -> int:
+    """The seed of the `attempt`-th try (0 = the request's own seed)."""
+    return seed if attempt == 0 else stable_seed(seed, "attempt", attempt)
+
+
+def check_settings(settings: RunSettings, bundle: Bundle) -> RunSettings:
+    """`settings` with its classes filled in.
+
+    Raises:
+        BundleError: a class that the bundle does not offer.
+        AliAugError: a value out of range; the message names the flag.
+    """
+    for name in settings.classes:
+        bundle.class_spec(name)
+    if len(set(settings.classes)) != len(settings.classes):
+        raise AliAugError(f"--classes names a class twice: {','.join(settings.classes)}")
+    if settings.count < 1:
+        raise AliAugError(f"--count must be at least 1, got {settings.count}")
+    if settings.retries < 0:
+        raise AliAugError(f"--retries must not be negative, got {settings.retries}")
+    if settings.blend not in BLENDS:
+        raise AliAugError(f"--blend must be one of {', '.join(BLENDS)}, got {settings.blend!r}")
+    _check_range("--severity", settings.severity, 0.0, 1.0)
+    if settings.area is not None:
+        _check_range("--area", settings.area, 1e-6, 0.9)
+    classes = settings.classes or bundle.class_names
+    return RunSettings(**{**settings.__dict__, "classes": classes})
+
+
+def plan_requests(
+    settings: RunSettings,
+    bundle: Bundle,
+    image_names: Sequence[str],
+    mask_names: dict[str, str] | None = None,
+) -> list[Request]:
+    """The requests of a run, in index order; equal arguments give equal requests.
+
+    Classes take turns. Sources are used up in a random order before any comes again, so classes
+    and sources do not march in step. Without `image_names` each request draws its own surface.
+    `mask_names` maps image names to the names of their mask files.
+
+    Raises:
+        BundleError: unknown class. AliAugError: a setting out of range.
+    """
+    settings = check_settings(settings, bundle)
+    with_masks = {name for name, masks in bundle.mask_bank().items() if masks}
+    low, high = settings.severity
+    requests = []
+    for index in range(settings.count):
+        seed = stable_seed(settings.seed, "request", index)
+        source = _source_of(settings.seed, index, image_names)
+        defect_class = settings.classes[index % len(settings.classes)]
+        if mask_names is not None:
+            mask_source = f"file:{mask_names[source]}"
+        else:
+            mask_source = "bank" if defect_class in with_masks else "shape"
+        severity = np.random.default_rng(stable_seed(seed, "severity")).uniform(low, high)
+        requests.append(
+            Request(
+                index=index,
+                source_image=source,
+                defect_class=defect_class,
+                seed=seed,
+                severity=round(float(severity), 4),
+                mask_source=mask_source,
+                area=settings.area,
+            )
+        )
+    return requests
+
+
+def _source_of(run_seed: int, index: int, image_names: Sequence[str]) -> str:
+    if not image_names:
+        return f"{PROCEDURAL}{stable_seed(run_seed, 'surface', index)}"
+    lap, place = divmod(index, len(image_names))
+    order = np.random.default_rng(stable_seed(run_seed, "sources", lap)).permutation(
+        len(image_names)
+    )
+    return image_names[int(order[place])]
+
+
+def _check_range(flag: str, bounds: tuple[float, float], least: float, most: float) -> None:
+    low, high = bounds
+    if not least <= low <= high <= most:
+        raise AliAugError(
+            f"{flag} expects LOW:HIGH with {least:g} <= LOW <= HIGH <= {most:g}, "
+            f"got {low:g}:{high:g}"
+        )

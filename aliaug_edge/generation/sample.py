@@ -1,0 +1,189 @@
+"""One sample from its request: prepare (read, place, cut) → the model → finish (blend, encode).
+
+The three steps are apart so that a run can read ahead and write behind while the engine works.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aliaug_edge import crops, files, imaging
+from aliaug_edge.bundle import Bundle
+from aliaug_edge.errors import DataError
+from aliaug_edge.generation import quality
+from aliaug_edge.generation.blend import blend
+from aliaug_edge.generation.pipeline import NonFiniteError, Pipeline
+from aliaug_edge.generation.placement import Placed, from_bank, from_shape
+from aliaug_edge.generation.request import Request, RunSettings, attempt_seed, stable_seed
+from aliaug_edge.generation.sources import Source, Sources
+
+KEPT, REJECTED, FAILED = "kept", "rejected", "failed"
+FILE = "file:"
+
+UInt8 = NDArray[np.uint8]
+Bank = dict[str, list[UInt8]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request that is ready for the model: `shown` (h, w, 3) and `shown_mask` (h, w) uint8 are
+    what it will see of `image` (H, W, 3) and `mask` (H, W) under `window`."""
+
+    request: Request
+    attempt: int
+    image: UInt8
+    mask: UInt8
+    mask_source: str
+    window: crops.Window
+    shown: UInt8
+    shown_mask: UInt8
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a request. `prepared` and `raw` (h, w, 3) are None when it failed."""
+
+    request: Request
+    status: str
+    tries: int
+    reason: str | None
+    scores: quality.Scores | None = None
+    prepared: Prepared | None = None
+    raw: NDArray[np.float32] | None = None
+
+
+def prepare(
+    request: Request, attempt: int, bundle: Bundle, bank: Bank, sources: Sources
+) -> Prepared:
+    """Read the image, make the mask, cut the crop.
+
+    Raises:
+        DataError: the image or mask cannot be used, or the mask finds no place.
+    """
+    source = sources.load(request.source_image)
+    placed = _placed(request, attempt, bank, sources, source)
+    box = crops.mask_box(placed.mask)
+    size_hw = crops.size_for(box, bundle.sizes)
+    image_hw = (source.image.shape[0], source.image.shape[1])
+    window = crops.window_around(box, image_hw, size_hw)
+    return Prepared(
+        request=request,
+        attempt=attempt,
+        image=source.image,
+        mask=placed.mask,
+        mask_source=placed.mask_source,
+        window=window,
+        shown=crops.resize(crops.cut(source.image, window), size_hw),
+        shown_mask=crops.resize_mask(crops.cut(placed.mask, window), size_hw),
+    )
+
+
+def produce(prepared: Prepared, pipeline: Pipeline, settings: RunSettings) -> Result:
+    """Run the model once and judge what it gave."""
+    request = prepared.request
+    tries = prepared.attempt + 1
+    try:
+        raw = pipeline.generate(
+            prepared.shown[None],
+            prepared.shown_mask[None],
+            [request.defect_class],
+            [attempt_seed(request.seed, prepared.attempt)],
+            [request.severity],
+        )[0]
+    except NonFiniteError as error:
+        return Result(request, FAILED, tries, str(error))
+    scores = quality.score(prepared.shown, prepared.shown_mask, raw)
+    reason = quality.verdict(scores, settings.min_change, settings.min_preservation)
+    status = KEPT if reason is None else REJECTED
+    return Result(request, status, tries, reason, scores, prepared, raw)
+
+
+def finish(result: Result, settings: RunSettings) -> tuple[UInt8, UInt8]:
+    """The finished image (H, W, 3) and its mask (H, W), uint8, of a kept result."""
+    prepared, raw = result.prepared, result.raw
+    assert prepared is not None
+    assert raw is not None
+    image = prepared.image.copy()
+    patch = blend(
+        crops.cut(prepared.image, prepared.window),
+        crops.cut(prepared.mask, prepared.window),
+        prepared.shown,
+        raw,
+        mode=settings.blend,
+        grey=imaging.is_grey(prepared.image),
+    )
+    crops.put(image, prepared.window, patch)
+    return image, prepared.mask
+
+
+def write_sample(
+    result: Result, settings: RunSettings, out_dir: Path, about: dict[str, Any]
+) -> dict[str, Any]:
+    """Write image and mask of a kept result, and give the line for samples.jsonl.
+
+    `about` holds what is equal for all samples: bundle_sha256, engine, precision.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    names: dict[str, str | None] = {"image": None, "mask": None}
+    if result.status == KEPT:
+        image, mask = finish(result, settings)
+        names = {"image": image_name(result.request), "mask": mask_name(result.request)}
+        files.write_bytes(
+            out_dir / image_name(result.request), imaging.encode_png(image, synthetic=True)
+        )
+        files.write_bytes(
+            out_dir / mask_name(result.request), imaging.encode_png(mask, synthetic=True)
+        )
+    return {**_facts(result, settings), **names, **about}
+
+
+def image_name(request: Request) -> str:
+    return f"images/{request.index:06d}.png"
+
+
+def mask_name(request: Request) -> str:
+    return f"masks/{request.index:06d}.png"
+
+
+def _facts(result: Result, settings: RunSettings) -> dict[str, Any]:
+    request, prepared = result.request, result.prepared
+    window = prepared.window if prepared else None
+    return {
+        "index": request.index,
+        "source_image": request.source_image,
+        "defect_class": request.defect_class,
+        "seed": request.seed,
+        "severity": request.severity,
+        "blend": settings.blend,
+        "mask_source": prepared.mask_source if prepared else request.mask_source,
+        "area_fraction": round(np.count_nonzero(prepared.mask) / prepared.mask.size, 6)
+        if prepared
+        else None,
+        "window": [window.top, window.left, window.height, window.width] if window else None,
+        "status": result.status,
+        "tries": result.tries,
+        "scores": result.scores.document() if result.scores else None,
+        "reason": result.reason,
+    }
+
+
+def _placed(request: Request, attempt: int, bank: Bank, sources: Sources, source: Source) -> Placed:
+    if request.mask_source.startswith(FILE):
+        name = request.mask_source.removeprefix(FILE)
+        image_hw = (source.image.shape[0], source.image.shape[1])
+        return Placed(sources.mask(name, image_hw), request.mask_source)
+    seed = stable_seed(attempt_seed(request.seed, attempt), "placement")
+    rng = np.random.default_rng(seed)
+    if request.mask_source == "bank":
+        shapes = bank[request.defect_class]
+        return from_bank(shapes, request.defect_class, source.part, request.area, rng)
+    if request.mask_source == "shape":
+        return from_shape(request.defect_class, source.part, request.area, rng)
+    raise DataError(f"request {request.index}: unknown mask source {request.mask_source!r}")

@@ -1,0 +1,146 @@
+"""The good images and mask files of a run: their names, their fingerprint, and quick re-reading."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from aliaug_edge import imaging
+from aliaug_edge.data.procedural import render_surface
+from aliaug_edge.errors import DataError
+from aliaug_edge.generation.part import part_mask
+from aliaug_edge.generation.placement import check_mask
+from aliaug_edge.generation.request import PROCEDURAL
+
+KEPT_DECODED = 6  # images; enough for what is read ahead, so memory does not grow with the run
+SHOWN_NAMES = 5
+MASK_SUFFIX = "_mask"
+BYTES_PER_PIXEL = 0.6  # of a grey PNG as `imaging.encode_png` writes it; three times that for RGB
+
+
+@dataclass(frozen=True)
+class Source:
+    """A good image (H, W, 3) uint8, and its part (H, W) bool."""
+
+    image: NDArray[np.uint8]
+    part: NDArray[np.bool_]
+
+
+class Sources:
+    """Reads good images by name, from `images_dir` or, without one, drawn surfaces."""
+
+    def __init__(
+        self, images_dir: Path | None, masks_dir: Path | None, procedural_hw: tuple[int, int]
+    ) -> None:
+        self.images_dir = images_dir
+        self.masks_dir = masks_dir
+        self._procedural_hw = procedural_hw
+        self.names = [p.name for p in imaging.list_images(images_dir)] if images_dir else []
+        self.mask_names = self._paired_masks() if masks_dir else None
+        self.load: Callable[[str], Source] = functools.lru_cache(maxsize=KEPT_DECODED)(self._load)
+
+    def mask(self, name: str, image_hw: tuple[int, int]) -> NDArray[np.uint8]:
+        """The mask file `name`, checked against its image's size.
+
+        Raises:
+            DataError: unreadable, another size, empty or full.
+        """
+        assert self.masks_dir is not None
+        return check_mask(name, imaging.load_mask(self.masks_dir / name), image_hw)
+
+    def check_masks(self, image_names: Iterable[str]) -> None:
+        """Read the masks of `image_names` before anything is written.
+
+        Raises:
+            DataError: the first mask that cannot be used, and how many more there are.
+        """
+        if self.mask_names is None:
+            return
+        problems = []
+        for name in sorted(set(image_names)):
+            try:
+                self.mask(self.mask_names[name], self._size_hw(name))
+            except DataError as error:
+                problems.append(str(error))
+        if problems:
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            raise DataError(problems[0] + more)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over names and byte sizes: cheap, and enough to notice another folder."""
+        digest = hashlib.sha256()
+        for kind, folder, names in (
+            ("image", self.images_dir, self.names),
+            ("mask", self.masks_dir, sorted((self.mask_names or {}).values())),
+        ):
+            for name in names:
+                assert folder is not None
+                digest.update(f"{kind}\0{name}\0{(folder / name).stat().st_size}\0".encode())
+        return digest.hexdigest()
+
+    def estimated_bytes(self, image_names: Iterable[str]) -> int:
+        """About what the images and masks made from `image_names` will take on disk."""
+        total, sizes = 0.0, dict[str, float]()
+        for name in image_names:
+            if name not in sizes:
+                sizes[name] = self._estimated_png(name)
+            total += sizes[name]
+        return round(total)
+
+    def _load(self, name: str) -> Source:
+        if name.startswith(PROCEDURAL):
+            image = render_surface(int(name.removeprefix(PROCEDURAL)), *self._procedural_hw)
+            return Source(image, part_mask(image))
+        assert self.images_dir is not None
+        image = imaging.load_image(self.images_dir / name)
+        return Source(image, part_mask(image))
+
+    def _paired_masks(self) -> dict[str, str]:
+        """Image name → mask name: equal stems, or the mask's with "_mask" behind it."""
+        assert self.masks_dir is not None
+        by_stem: dict[str, list[str]] = {}
+        for path in imaging.list_images(self.masks_dir):
+            by_stem.setdefault(path.stem.removesuffix(MASK_SUFFIX), []).append(path.name)
+        for stem, names in by_stem.items():
+            if len(names) > 1:
+                raise DataError(
+                    f"{self.masks_dir}: ambiguous masks for {stem}: {', '.join(names)}; keep one"
+                )
+        stems = [Path(name).stem for name in self.names]
+        if len(set(stems)) < len(stems):
+            twice = sorted({stem for stem in stems if stems.count(stem) > 1})
+            raise DataError(
+                f"{self.images_dir}: several images are called {twice[0]}, so their mask is "
+                "ambiguous; rename them"
+            )
+        missing = [n for n, stem in zip(self.names, stems, strict=True) if stem not in by_stem]
+        if missing:
+            shown = ", ".join(missing[:SHOWN_NAMES]) + (" …" if len(missing) > SHOWN_NAMES else "")
+            raise DataError(
+                f"{self.masks_dir} has no mask for {len(missing)} of {len(self.names)} images: "
+                f"{shown}; each image needs a mask of its name, or leave --masks out"
+            )
+        return {name: by_stem[stem][0] for name, stem in zip(self.names, stems, strict=True)}
+
+    def _size_hw(self, name: str) -> tuple[int, int]:
+        image = self.load(name).image
+        return image.shape[0], image.shape[1]
+
+    def _estimated_png(self, name: str) -> float:
+        if name.startswith(PROCEDURAL):
+            height, width = self._procedural_hw
+            return height * width * BYTES_PER_PIXEL * 3
+        assert self.images_dir is not None
+        try:
+            with Image.open(self.images_dir / name) as image:
+                channels = 1 if image.mode in ("L", "1", "I;16") else 3
+                return image.width * image.height * BYTES_PER_PIXEL * channels
+        except (OSError, ValueError, Image.DecompressionBombError):
+            return 0.0
