@@ -156,10 +156,10 @@ def list_images(folder: Path) -> list[Path]:
     Raises:
         DataError: the folder is missing, cannot be read, or holds no image.
     """
-    if not folder.is_dir():
-        kind = "is not a folder" if folder.exists() else "does not exist"
-        raise DataError(f"{folder} {kind}; expected a folder of images")
     try:
+        if not folder.is_dir():
+            kind = "is not a folder" if folder.exists() else "does not exist"
+            raise DataError(f"{folder} {kind}; expected a folder of images")
         found = sorted(
             p
             for p in folder.iterdir()
@@ -230,9 +230,9 @@ def _to_rgb(path: Path, image: Image.Image) -> NDArray[np.uint8]:
         rgba = image.convert("RGBA")
         over_black = Image.new("RGB", image.size)
         over_black.paste(rgba, mask=rgba.getchannel("A"))
-        return np.asarray(over_black)
+        return np.array(over_black)
     if image.mode in _EIGHT_BIT:
-        return np.asarray(image.convert("RGB"))
+        return np.array(image.convert("RGB"))
     raise DataError(
         f"{path} has the pixel format {image.mode}, which is not supported; "
         "save it as 8- or 16-bit grey or as RGB"

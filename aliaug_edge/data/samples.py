@@ -28,12 +28,14 @@ class Sample:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a reader found. `problems` are one-line findings that the user should know of."""
+    """What a reader found. `problems` are one-line findings that must be mended before the data
+    is used; `notes` are findings that the user should know of."""
 
     root: Path
     layout: str
     samples: tuple[Sample, ...]
     problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:

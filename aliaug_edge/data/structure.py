@@ -1,0 +1,53 @@
+"""What every reader does last: the findings that follow from the samples alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from aliaug_edge.data.groups import crossing_groups
+from aliaug_edge.data.samples import GOOD, Dataset, Sample
+from aliaug_edge.data.splits import TRAIN
+from aliaug_edge.errors import DataError
+
+FEW = 10
+
+
+def finish(
+    root: Path,
+    layout: str,
+    samples: Sequence[Sample],
+    problems: Sequence[str],
+    notes: Sequence[str],
+) -> Dataset:
+    """The data set in a fixed order, with what its samples say about themselves.
+
+    Adds as problems: groups that cross the splits, classes that have nothing to learn from, no
+    defects at all. Adds as notes: classes with fewer than `FEW` defects to learn from, no good
+    photos.
+    """
+    more_problems = crossing_groups(samples)
+    more_notes = []
+    classes = sorted({s.defect_class for s in samples} - {GOOD})
+    if not classes:
+        more_problems.append(f"{root} holds no defect with a mask")
+    for name in classes:
+        count = sum(s.defect_class == name and s.split == TRAIN for s in samples)
+        if count == 0:
+            more_problems.append(f"the class {name} has no training masks")
+        elif count < FEW:
+            more_notes.append(f"the class {name} has only {count} defects to learn from")
+    if all(s.defect_class != GOOD and s.good_path is None for s in samples):
+        more_notes.append("there are no good photos")
+    ordered = sorted(samples, key=lambda s: (s.split, s.defect_class, s.image_path))
+    return Dataset(root, layout, tuple(ordered), (*problems, *more_problems), (*notes, *more_notes))
+
+
+def refuse_pool(root: Path, pool: str) -> None:
+    """Raises:
+    DataError: a pool other than "train" is asked of data without a split.json.
+    """
+    if pool != TRAIN:
+        raise DataError(
+            f"pools such as `{pool}` are named in split.json, which {root} does not use"
+        )
