@@ -1,0 +1,137 @@
+"""Bases: where the pretrained VAE, U-Net and text encoder come from.
+
+A base is a folder in diffusers' layout (`vae/ unet/ text_encoder/ tokenizer/ scheduler/`), a name
+on the model hub in that layout, or the word `tiny` for the one inside the package. A folder may carry
+`conditioning.safetensors`, skip and input convolutions that fit one conditioning; a generator with
+another conditioning starts those from zero.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedTokenizerBase
+
+import aliaug_edge
+from aliaug_edge import files
+from aliaug_edge.errors import AliAugError
+from aliaug_edge.model.conditioning import Conditioning
+from aliaug_edge.model.generator import TIMESTEP, Generator, new_generator
+
+EXTRAS = "conditioning.safetensors"
+EXTRAS_FACTS = "conditioning.json"
+TINY_BASE_DIR = Path(aliaug_edge.__file__).parent / "assets" / "tiny" / "base"
+PARTS = ("vae", "unet", "text_encoder", "tokenizer", "scheduler")
+
+
+@dataclass(frozen=True)
+class Base:
+    """A loaded base, in FP32 on the CPU. `alpha_bar` is ᾱ of the last timestep."""
+
+    name: str
+    vae: AutoencoderKL
+    unet: UNet2DConditionModel
+    text_encoder: CLIPTextModel
+    tokenizer: PreTrainedTokenizerBase
+    scheduler: DDPMScheduler
+    extras: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    extras_conditioning: str | None = None
+
+    @property
+    def alpha_bar(self) -> float:
+        return float(self.scheduler.alphas_cumprod[TIMESTEP])
+
+
+def load_base(name: str) -> Base:
+    """Load a base by folder, hub name or the word `tiny`.
+
+    Raises:
+        AliAugError: not a folder of that shape, and not to be had from the hub.
+    """
+    folder = TINY_BASE_DIR if name == "tiny" else Path(name)
+    source = str(folder) if folder.is_dir() else name
+    if folder.is_dir():
+        missing = [part for part in PARTS if not (folder / part).is_dir()]
+        if missing:
+            raise AliAugError(
+                f"base {name}: not a diffusers folder; expected {', '.join(PARTS)}, "
+                f"missing {', '.join(missing)}"
+            )
+    try:
+        parts = {
+            "vae": AutoencoderKL.from_pretrained(source, subfolder="vae"),
+            "unet": UNet2DConditionModel.from_pretrained(source, subfolder="unet"),
+            "text_encoder": CLIPTextModel.from_pretrained(source, subfolder="text_encoder"),
+            "tokenizer": CLIPTokenizer.from_pretrained(source, subfolder="tokenizer"),
+            "scheduler": DDPMScheduler.from_pretrained(source, subfolder="scheduler"),
+        }
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise AliAugError(
+            f"base {name}: cannot be loaded ({_first_line(error)}); give `tiny`, a folder in "
+            "diffusers' layout, or a hub name with the network up"
+        ) from error
+    for part in ("vae", "unet", "text_encoder"):
+        parts[part] = parts[part].float()
+    extras, conditioning = _load_extras(folder)
+    return Base(name=name, **parts, extras=extras, extras_conditioning=conditioning)
+
+
+def save_base(base: Base, folder: Path, *, half: bool = True) -> None:
+    """Write `base` in diffusers' layout; with `half`, weights as FP16."""
+    dtype = torch.float16 if half else torch.float32
+    with files.staged_dir(folder) as staged:
+        for part in ("vae", "unet", "text_encoder"):
+            getattr(base, part).to(dtype).save_pretrained(staged / part, safe_serialization=True)
+            getattr(base, part).float()
+        base.tokenizer.save_pretrained(staged / "tokenizer")
+        base.scheduler.save_pretrained(staged / "scheduler")
+        if base.extras:
+            save_file(
+                {key: value.to(dtype).contiguous() for key, value in base.extras.items()},
+                staged / EXTRAS,
+            )
+            files.write_json(staged / EXTRAS_FACTS, {"conditioning": base.extras_conditioning})
+
+
+def generator_from(base: Base, conditioning: Conditioning) -> Generator:
+    """A generator over `base` (its modules, not copies), with its extras where they fit."""
+    generator = new_generator(base.vae, base.unet, conditioning, base.alpha_bar)
+    if base.extras_conditioning == conditioning:
+        load_extras(generator, base.extras)
+    return generator
+
+
+def extras_of(generator: Generator) -> dict[str, Tensor]:
+    """The convolutions that conditioning added: skips and the U-Net's `conv_in`."""
+    state = {f"skips.{key}": value for key, value in generator.skips.state_dict().items()}
+    conv_in = generator.unet.conv_in.state_dict()
+    return {
+        key: value.detach().clone()
+        for key, value in {**state, **{f"conv_in.{k}": v for k, v in conv_in.items()}}.items()
+    }
+
+
+def load_extras(generator: Generator, extras: dict[str, Tensor]) -> None:
+    """Put `extras_of` another generator of the same conditioning into this one."""
+    skips = {k.removeprefix("skips."): v for k, v in extras.items() if k.startswith("skips.")}
+    conv_in = {k.removeprefix("conv_in."): v for k, v in extras.items() if k.startswith("conv_in.")}
+    generator.skips.load_state_dict(skips)
+    generator.unet.conv_in.load_state_dict(conv_in)
+
+
+def _load_extras(folder: Path) -> tuple[dict[str, Tensor], str | None]:
+    if not (folder / EXTRAS).is_file():
+        return {}, None
+    facts = json.loads((folder / EXTRAS_FACTS).read_text(encoding="utf-8"))
+    extras = {key: value.float() for key, value in load_file(folder / EXTRAS).items()}
+    return extras, str(facts["conditioning"])
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,52 @@
+"""A class-conditional PatchGAN: is this patch a real defect of the class that the mask's colour says?"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+OUTSIDE_WEIGHT = 0.05  # patches without any mask still count a little: they must stay real too
+
+
+class PatchDiscriminator(nn.Module):
+    """Strided convolutions over image and painted mask; logits at 1/8 of the resolution.
+
+    (Isola et al. 2017 for the patches; spectral normalisation after Miyato et al. 2018.)
+    """
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        widths = [6, width, 2 * width, 4 * width]
+        self.blocks = nn.ModuleList(
+            nn.Sequential(spectral_norm(nn.Conv2d(a, b, 4, stride=2, padding=1)), nn.LeakyReLU(0.2))
+            for a, b in zip(widths[:-1], widths[1:], strict=True)
+        )
+        self.head = spectral_norm(nn.Conv2d(widths[-1], 1, 3, padding=1))
+
+    def forward(self, image: Tensor, painted: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """(B, 3, H, W) image in [-1, 1] and painted mask → logits (B, 1, H/8, W/8), features."""
+        x = torch.cat([image, painted], dim=1)
+        features = []
+        for block in self.blocks:
+            x = block(x)
+            features.append(x)
+        return self.head(x), features
+
+
+def patch_weights(mask: Tensor) -> Tensor:
+    """Weight of each patch (B, 1, H/8, W/8): 1 near the mask, little elsewhere; mean 1."""
+    near = F.max_pool2d(F.max_pool2d(mask, 8), 3, stride=1, padding=1)
+    weights = near + OUTSIDE_WEIGHT
+    return weights / weights.mean(dim=(1, 2, 3), keepdim=True)
+
+
+def discriminator_loss(real: Tensor, fake: Tensor, real_w: Tensor, fake_w: Tensor) -> Tensor:
+    """Hinge loss (Lim and Ye 2017), weighted per patch."""
+    return (F.relu(1 - real) * real_w).mean() + (F.relu(1 + fake) * fake_w).mean()
+
+
+def generator_loss(fake: Tensor, weights: Tensor) -> Tensor:
+    """The generator's side of the hinge loss."""
+    return -(fake * weights).mean()

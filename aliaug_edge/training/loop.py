@@ -1,0 +1,199 @@
+"""The training loop, shared by pretraining and fine-tuning: steps, EMA, logs, checkpoints, resume."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from aliaug_edge import files, imaging
+from aliaug_edge.training import checkpoint
+from aliaug_edge.training.batch import Batch, seeded
+from aliaug_edge.training.step import Learner, Metrics, train_step
+
+METRICS = "metrics.jsonl"
+SAMPLES_DIR = "samples"
+Embed = Callable[[tuple[str, ...]], Tensor]
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """How long, how fast, and how often something is written. Counts are in steps."""
+
+    steps: int
+    learning_rate: float
+    seed: int = 0
+    warmup_steps: int = 50
+    adversarial_from: int = 0
+    ema_decay: float = 0.0
+    log_every: int = 20
+    sample_every: int = 200
+    checkpoint_every: int = 100
+
+
+def run_loop(
+    learner: Learner,
+    batches: Callable[[int], Batch],
+    embed: Embed,
+    settings: LoopSettings,
+    folder: Path,
+    *,
+    progress: bool = True,
+) -> None:
+    """Train to `settings.steps`, continuing from the folder's checkpoint where there is one.
+
+    `batches(step)` must depend on its argument alone. At the end the generator holds the averaged
+    weights where EMA is on.
+    """
+    ema = _Ema(learner.parameters, settings.ema_decay) if settings.ema_decay else None
+    start = _resume(folder, learner, ema)
+    log = _Log(folder, start, progress)
+    for step in range(start, settings.steps):
+        _set_learning_rate(learner, settings, step)
+        batch = batches(step)
+        factor = batch.image.shape[-1] // 8
+        noise = torch.randn(
+            (batch.image.shape[0], 4, batch.image.shape[-2] // 8, factor),
+            generator=seeded(settings.seed, step),
+        )
+        device = learner.parameters[0].device
+        metrics, output = train_step(
+            learner,
+            batch.to(device),
+            embed(batch.prompts).to(device),
+            noise.to(device),
+            adversarial=step >= settings.adversarial_from,
+        )
+        if ema is not None:
+            ema.update()
+        done = step + 1
+        log.add(metrics)
+        if done % settings.log_every == 0 or done == settings.steps:
+            log.write(done, settings.steps)
+        if done % settings.sample_every == 0 or done == settings.steps:
+            save_strip(folder / SAMPLES_DIR / f"{done:06d}.png", batch, output)
+        if done % settings.checkpoint_every == 0 or done == settings.steps:
+            log.flush()
+            checkpoint.save_checkpoint(folder, _state(done, learner, ema))
+    if ema is not None:
+        ema.copy_to_parameters()
+    log.close()
+
+
+def save_strip(path: Path, batch: Batch, output: Tensor) -> None:
+    """Up to six rows of input | mask | generated | target."""
+    columns = [batch.image, batch.mask.expand(-1, 3, -1, -1) * 2 - 1, output, batch.target]
+    strip = torch.cat([c[:6].float().cpu() for c in columns], dim=3)
+    pixels = imaging.tensor_to_images(strip.clamp(-1, 1).numpy())
+    files.write_bytes(path, imaging.encode_png(np.concatenate(list(pixels), axis=0)))
+
+
+def _set_learning_rate(learner: Learner, settings: LoopSettings, step: int) -> None:
+    """Linear warm-up, then a cosine to 5 % of the rate."""
+    warm = min(1.0, (step + 1) / max(1, settings.warmup_steps))
+    fraction = step / max(1, settings.steps)
+    scale = warm * (0.05 + 0.95 * 0.5 * (1 + float(np.cos(np.pi * fraction))))
+    for optimizer in (learner.optimizer, learner.discriminator_optimizer):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.learning_rate * scale * group.get("scale", 1.0)
+
+
+def _state(step: int, learner: Learner, ema: _Ema | None) -> dict[str, Any]:
+    return {
+        "step": step,
+        "parameters": [p.detach() for p in learner.parameters],
+        "optimizer": learner.optimizer.state_dict(),
+        "discriminator": learner.discriminator.state_dict(),
+        "discriminator_optimizer": learner.discriminator_optimizer.state_dict(),
+        "ema": ema.shadow if ema is not None else None,
+    }
+
+
+def _resume(folder: Path, learner: Learner, ema: _Ema | None) -> int:
+    state = checkpoint.load_checkpoint(folder)
+    if state is None:
+        return 0
+    with torch.no_grad():
+        for parameter, saved in zip(learner.parameters, state["parameters"], strict=True):
+            parameter.copy_(saved)
+    learner.optimizer.load_state_dict(state["optimizer"])
+    learner.discriminator.load_state_dict(state["discriminator"])
+    learner.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
+    if ema is not None and state["ema"] is not None:
+        ema.shadow = [s.to(p.device) for s, p in zip(state["ema"], ema.parameters, strict=True)]
+    return int(state["step"])
+
+
+class _Ema:
+    """Exponential moving average of the trained parameters."""
+
+    def __init__(self, parameters: list[nn.Parameter], decay: float) -> None:
+        self.parameters = parameters
+        self.decay = decay
+        self.shadow = [p.detach().clone() for p in parameters]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        torch._foreach_lerp_(self.shadow, [p.detach() for p in self.parameters], 1 - self.decay)
+
+    @torch.no_grad()
+    def copy_to_parameters(self) -> None:
+        for parameter, shadow in zip(self.parameters, self.shadow, strict=True):
+            parameter.copy_(shadow)
+
+
+class _Log:
+    """metrics.jsonl, TensorBoard and the progress line. A resumed run drops lines past its start."""
+
+    def __init__(self, folder: Path, start: int, progress: bool) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.path = folder / METRICS
+        self.lines = [line for line in _lines(self.path) if json.loads(line)["step"] <= start]
+        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=start)
+        self.progress = progress
+        self.sums: Metrics = {}
+        self.count = 0
+        self.since = time.perf_counter()
+
+    def add(self, metrics: Metrics) -> None:
+        self.count += 1
+        for name, value in metrics.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def write(self, step: int, steps: int) -> None:
+        seconds = (time.perf_counter() - self.since) / max(1, self.count)
+        means = {name: total / self.count for name, total in self.sums.items()}
+        row = {"step": step, **{k: round(v, 6) for k, v in means.items()}}
+        self.lines.append(json.dumps({**row, "seconds_per_step": round(seconds, 4)}))
+        for name, value in means.items():
+            self.board.add_scalar(name, value, step)
+        if self.progress:
+            left = seconds * (steps - step)
+            print(
+                f"\rstep {step}/{steps}  loss {means['loss']:.4f}  {seconds:.2f} s/step  "
+                f"{left / 60:.1f} min left   ",
+                end="\n" if step == steps or not sys.stderr.isatty() else "",
+                file=sys.stderr,
+                flush=True,
+            )
+        self.sums, self.count, self.since = {}, 0, time.perf_counter()
+
+    def flush(self) -> None:
+        files.write_text(self.path, "".join(line + "\n" for line in self.lines))
+
+    def close(self) -> None:
+        self.flush()
+        self.board.close()
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []

@@ -1,0 +1,81 @@
+"""Losses that need nothing but what is at hand: no downloaded network, no hub.
+
+Every term says where it looks: under the mask, outside it, or both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weight of each term; 0 leaves a term out and saves its cost.
+
+    preserve: L1 outside the mask. inside: L1 under it (paired samples). gradient: L1 of image
+    gradients, for texture. perceptual: frozen encoder features. adversarial, matching: from the
+    discriminator. latent: keeps latents at unit scale, autoencode: L1 of decoding the image's own
+    latent without taps (both in pretraining only).
+    """
+
+    preserve: float = 4.0
+    inside: float = 1.0
+    gradient: float = 1.0
+    perceptual: float = 0.5
+    adversarial: float = 0.1
+    matching: float = 1.0
+    latent: float = 0.0
+    autoencode: float = 0.0
+
+
+def masked_l1(a: Tensor, b: Tensor, where: Tensor) -> Tensor:
+    """Mean |a − b| over the pixels where `where` (B, 1, H, W) is 1; 0 if there are none."""
+    weight = where.expand_as(a)
+    return ((a - b).abs() * weight).sum() / weight.sum().clamp(min=1.0)
+
+
+def inside_loss(output: Tensor, target: Tensor, mask: Tensor, paired: Tensor) -> Tensor:
+    """L1 under the mask, averaged per sample so that a small defect counts as much as a large one."""
+    error = ((output - target).abs() * mask).sum(dim=(1, 2, 3))
+    per_sample = error / (3 * mask.sum(dim=(1, 2, 3))).clamp(min=1.0)
+    return (per_sample * paired).sum() / paired.sum().clamp(min=1.0)
+
+
+def gradient_loss(output: Tensor, target: Tensor, mask: Tensor, paired: Tensor) -> Tensor:
+    """L1 of horizontal and vertical differences; unpaired samples count outside the mask only."""
+    known = 1 - mask * (1 - paired)[:, None, None, None]
+    total = output.new_zeros(())
+    for dim in (2, 3):
+        length = output.shape[dim] - 1
+        near, far = known.narrow(dim, 0, length), known.narrow(dim, 1, length)
+        total = total + masked_l1(output.diff(dim=dim), target.diff(dim=dim), near * far)
+    return total
+
+
+def feature_loss(ours: Sequence[Tensor], theirs: Sequence[Tensor], paired: Tensor) -> Tensor:
+    """Mean over layers of the L1 between features, each relative to its own scale (paired only)."""
+    weight = paired[:, None, None, None]
+    total = paired.new_zeros(())
+    for a, b in zip(ours, theirs, strict=True):
+        scale = b.detach().abs().mean().clamp(min=1e-3)
+        total = total + ((a - b.detach()).abs() * weight).mean() / scale
+    return total / len(ours)
+
+
+def latent_moments(latent: Tensor) -> Tensor:
+    """Pulls each latent channel to zero mean and unit variance, so that noise is on its scale."""
+    mean = latent.mean(dim=(0, 2, 3))
+    variance = latent.var(dim=(0, 2, 3))
+    return mean.square().mean() + (variance.clamp(min=1e-4).log()).square().mean()
+
+
+@torch.no_grad()
+def psnr_db(a: Tensor, b: Tensor, where: Tensor | None = None) -> float:
+    """Peak signal-to-noise ratio in dB of images in [-1, 1], over `where` (B, 1, H, W) if given."""
+    weight = torch.ones_like(a) if where is None else where.expand_as(a)
+    mse = ((a - b).square() * weight).sum() / weight.sum().clamp(min=1.0)
+    return float(10 * torch.log10(4.0 / mse.clamp(min=1e-10)))

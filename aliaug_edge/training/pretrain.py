@@ -1,0 +1,134 @@
+"""Pretraining of the `tiny` base on procedural surfaces: `ali-aug pretrain`."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from aliaug_edge import files
+from aliaug_edge.data.procedural import DEFECT_CLASSES, MATERIALS
+from aliaug_edge.model import tiny
+from aliaug_edge.model.base import Base, extras_of, generator_from, save_base
+from aliaug_edge.model.conditioning import Conditioning
+from aliaug_edge.model.text import COLOUR_PROMPT, embed_prompts
+from aliaug_edge.training.discriminator import PatchDiscriminator
+from aliaug_edge.training.loop import LoopSettings, run_loop
+from aliaug_edge.training.losses import LossWeights
+from aliaug_edge.training.procedural_pairs import draw_batch, pair_cache
+from aliaug_edge.training.step import Learner
+
+RECIPE = "pretrain.json"
+
+
+@dataclass(frozen=True)
+class PretrainSettings:
+    """The recipe of a base. `coarse_steps` of `steps` run on `coarse_crop`² pixels, then `crop`²."""
+
+    steps: int = 9000
+    coarse_steps: int = 6000
+    crop: int = 128
+    coarse_crop: int = 96
+    batch_size: int = 8
+    pairs: int = 12000
+    learning_rate: float = 6e-4
+    adversarial_from: int = 2500
+    seed: int = 7
+    conditioning: Conditioning = "light"
+    ema_decay: float = 0.998
+
+
+def pretrain(settings: PretrainSettings, folder: Path, *, progress: bool = True) -> Path:
+    """Train a base from nothing and write it to `<folder>/base`; resumes where it was killed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    base, generator = _new_base(settings)
+    cache = pair_cache(folder / "pairs", settings.pairs, settings.crop, settings.seed)
+    parameters = [*generator.parameters(), *base.text_encoder.parameters()]
+    discriminator = PatchDiscriminator()
+    learner = Learner(
+        generator=generator,
+        parameters=parameters,
+        optimizer=torch.optim.AdamW(parameters, betas=(0.9, 0.99), weight_decay=0.01),
+        discriminator=discriminator,
+        discriminator_optimizer=torch.optim.AdamW(
+            discriminator.parameters(), betas=(0.5, 0.9), weight_decay=0.0
+        ),
+        weights=LossWeights(perceptual=0.0, latent=0.01, autoencode=0.5, inside=2.0),
+        perceptual=None,
+        autocast=lambda: torch.autocast("cpu", torch.bfloat16),
+    )
+    run_loop(
+        learner,
+        lambda step: draw_batch(
+            cache,
+            step,
+            seed=settings.seed,
+            size=settings.batch_size,
+            crop=settings.coarse_crop if step < settings.coarse_steps else settings.crop,
+        ),
+        lambda prompts: embed_prompts(base.tokenizer, base.text_encoder, prompts),
+        LoopSettings(
+            steps=settings.steps,
+            learning_rate=settings.learning_rate,
+            seed=settings.seed,
+            warmup_steps=200,
+            adversarial_from=settings.adversarial_from,
+            ema_decay=settings.ema_decay,
+            sample_every=250,
+            checkpoint_every=250,
+        ),
+        folder,
+        progress=progress,
+    )
+    _save(base, generator, settings, folder / "base")
+    files.write_json(
+        folder / RECIPE,
+        {
+            "settings": asdict(settings),
+            "seconds_of_last_session": round(time.perf_counter() - started),
+            "cpu_count": os.cpu_count(),
+            "torch": torch.__version__,
+        },
+    )
+    return folder / "base"
+
+
+def _new_base(settings: PretrainSettings) -> tuple[Base, torch.nn.Module]:
+    torch.manual_seed(settings.seed)
+    words = " ".join([*DEFECT_CLASSES, *MATERIALS, COLOUR_PROMPT, "a on with defect"])
+    tokenizer = tiny.new_tokenizer(tuple(words.replace("_", " ").split()))
+    base = Base(
+        name="tiny",
+        vae=tiny.new_vae(),
+        unet=tiny.new_unet(),
+        text_encoder=tiny.new_text_encoder(len(tokenizer)),
+        tokenizer=tokenizer,
+        scheduler=tiny.new_scheduler(),
+    )
+    return base, generator_from(base, settings.conditioning)
+
+
+def _save(base: Base, generator: torch.nn.Module, settings: PretrainSettings, folder: Path) -> None:
+    """Split the widened `conv_in` off, so that `unet/` stays a standard four-channel U-Net."""
+    extras = extras_of(generator)
+    narrow = tiny.new_unet()
+    state = base.unet.state_dict()
+    state["conv_in.weight"] = state["conv_in.weight"][:, : narrow.config.in_channels]
+    narrow.load_state_dict(state)
+    save_base(
+        Base(
+            name=base.name,
+            vae=base.vae,
+            unet=narrow,
+            text_encoder=base.text_encoder,
+            tokenizer=base.tokenizer,
+            scheduler=base.scheduler,
+            extras=extras,
+            extras_conditioning=settings.conditioning,
+        ),
+        folder,
+    )

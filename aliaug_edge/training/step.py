@@ -1,0 +1,122 @@
+"""One training step: one generator forward serves all of its losses, then the discriminator's turn.
+
+The generator's gradients are clipped; the discriminator's parameters are frozen during the
+generator's backward pass, so nothing of it leaks into the discriminator's own step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from aliaug_edge.model.conditioning import paint
+from aliaug_edge.model.generator import Generator
+from aliaug_edge.training import discriminator as gan
+from aliaug_edge.training import losses
+from aliaug_edge.training.batch import Batch
+
+MAX_GRAD_NORM = 1.0
+AUTOENCODED = 2  # samples of a batch whose latent must carry the image without taps
+Metrics = dict[str, float]
+Features = Callable[[Tensor], Sequence[Tensor]]
+
+
+@dataclass
+class Learner:
+    """Everything that one step reads and changes."""
+
+    generator: Generator
+    parameters: list[nn.Parameter]
+    optimizer: torch.optim.Optimizer
+    discriminator: gan.PatchDiscriminator
+    discriminator_optimizer: torch.optim.Optimizer
+    weights: losses.LossWeights
+    perceptual: Features | None
+    autocast: Callable[[], torch.autocast]
+
+
+def train_step(
+    learner: Learner, batch: Batch, embeds: Tensor, noise: Tensor, *, adversarial: bool
+) -> tuple[Metrics, Tensor]:
+    """Update both networks on one batch; returns the loss terms and the generated images.
+
+    `embeds` (B, 77, D) are the embeddings of `batch.prompts`; `noise` is (B, 4, H/8, W/8).
+    With `adversarial` off the discriminator is neither asked nor trained.
+    """
+    painted = paint(batch.mask, batch.class_colour)
+    learner.discriminator.requires_grad_(False)
+    with learner.autocast():
+        output, latent = learner.generator.forward_with_latent(
+            batch.image, batch.mask, batch.colour, noise, batch.severity, embeds
+        )
+    terms = _reconstruction_terms(learner, batch, output.float(), latent)
+    if adversarial:
+        with learner.autocast():
+            terms |= _adversarial_terms(learner, batch, output, painted)
+    weighted = {k: getattr(learner.weights, k) * v for k, v in terms.items()}
+    loss = torch.stack([value.float() for value in weighted.values()]).sum()
+    learner.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    grad_norm = nn.utils.clip_grad_norm_(learner.parameters, MAX_GRAD_NORM)
+    learner.optimizer.step()
+    metrics = {"loss": float(loss), "grad_norm": float(grad_norm)}
+    metrics |= {name: float(value) for name, value in terms.items()}
+    if adversarial:
+        metrics["discriminator"] = _discriminator_step(learner, batch, output.detach(), painted)
+    return metrics, output.detach().float()
+
+
+def _reconstruction_terms(
+    learner: Learner, batch: Batch, output: Tensor, latent: Tensor
+) -> dict[str, Tensor]:
+    weights = learner.weights
+    terms = {
+        "preserve": losses.masked_l1(output, batch.target, 1 - batch.mask),
+        "inside": losses.inside_loss(output, batch.target, batch.mask, batch.paired),
+    }
+    if weights.gradient:
+        terms["gradient"] = losses.gradient_loss(output, batch.target, batch.mask, batch.paired)
+    if weights.perceptual and learner.perceptual is not None:
+        with torch.no_grad():
+            wanted = learner.perceptual(batch.target)
+        terms["perceptual"] = losses.feature_loss(learner.perceptual(output), wanted, batch.paired)
+    if weights.latent:
+        terms["latent"] = losses.latent_moments(latent.float())
+    if weights.autoencode:
+        with learner.autocast():
+            alone = learner.generator.decode_alone(latent[:AUTOENCODED])
+        terms["autoencode"] = (alone.float() - batch.image[:AUTOENCODED]).abs().mean()
+    return terms
+
+
+def _adversarial_terms(
+    learner: Learner, batch: Batch, output: Tensor, painted: Tensor
+) -> dict[str, Tensor]:
+    logits, features = learner.discriminator(output, painted)
+    terms = {"adversarial": gan.generator_loss(logits.float(), gan.patch_weights(batch.mask))}
+    if learner.weights.matching:
+        with torch.no_grad():
+            _, wanted = learner.discriminator(batch.target, painted)
+        terms["matching"] = losses.feature_loss(features, wanted, batch.paired)
+    return terms
+
+
+def _discriminator_step(learner: Learner, batch: Batch, output: Tensor, painted: Tensor) -> float:
+    learner.discriminator.requires_grad_(True)
+    real_painted = paint(batch.real_mask, batch.class_colour)
+    with learner.autocast():
+        fake, _ = learner.discriminator(output, painted)
+        real, _ = learner.discriminator(batch.real, real_painted)
+    loss = gan.discriminator_loss(
+        real.float(),
+        fake.float(),
+        gan.patch_weights(batch.real_mask),
+        gan.patch_weights(batch.mask),
+    )
+    learner.discriminator_optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    learner.discriminator_optimizer.step()
+    return float(loss)
