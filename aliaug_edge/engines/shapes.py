@@ -1,0 +1,66 @@
+"""Free dimensions: what the names in a graph's shapes stand for once a size is chosen.
+
+A graph's free dimensions are called "batch", "height", "width", and "height/8" for what follows
+from them. Any other name stays free.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from aliaug_edge.errors import AliAugError
+from aliaug_edge.tensors import TensorSpec
+
+_DERIVED = re.compile(r"(height|width)\s*//?\s*(\d+)")
+
+
+def free_dimensions(size_hw: tuple[int, int] | None, batch: int | None) -> dict[str, int]:
+    """The values of "batch", "height" and "width", as far as they are chosen.
+
+    Raises:
+        AliAugError: a value is not positive.
+    """
+    chosen: dict[str, int] = {}
+    if batch is not None:
+        chosen["batch"] = batch
+    if size_hw is not None:
+        chosen["height"], chosen["width"] = size_hw
+    for name, value in chosen.items():
+        if value < 1:
+            raise AliAugError(f"{name} must be at least 1, got {value}")
+    return chosen
+
+
+def bind_specs(
+    specs: Sequence[TensorSpec], dimensions: Mapping[str, int]
+) -> tuple[TensorSpec, ...]:
+    """`specs` with every free dimension that `dimensions` decides replaced by its number.
+
+    Raises:
+        AliAugError: a size is not a multiple of what the graph divides it by.
+    """
+    return tuple(
+        TensorSpec(s.name, s.dtype, tuple(_bound(d, dimensions) for d in s.shape)) for s in specs
+    )
+
+
+def bound_names(specs: Sequence[TensorSpec], dimensions: Mapping[str, int]) -> dict[str, int]:
+    """Every free dimension's name in `specs` that `dimensions` decides, and its value."""
+    names = {d for spec in specs for d in spec.shape if isinstance(d, str)}
+    values = {name: _bound(name, dimensions) for name in sorted(names)}
+    return {name: value for name, value in values.items() if isinstance(value, int)}
+
+
+def _bound(dimension: int | str, dimensions: Mapping[str, int]) -> int | str:
+    if isinstance(dimension, int):
+        return dimension
+    if dimension in dimensions:
+        return dimensions[dimension]
+    derived = _DERIVED.fullmatch(dimension)
+    if derived is None or derived[1] not in dimensions:
+        return dimension
+    whole, part = dimensions[derived[1]], int(derived[2])
+    if part == 0 or whole % part:
+        raise AliAugError(f"{derived[1]} {whole} is not a multiple of {part}; choose another size")
+    return whole // part
