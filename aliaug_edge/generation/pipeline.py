@@ -1,4 +1,4 @@
-"""The model as one function of arrays: a bundle, and an engine per size opened when first needed."""
+"""The model as one function of arrays: a bundle, and an engine per size, opened when needed."""
 
 from __future__ import annotations
 
