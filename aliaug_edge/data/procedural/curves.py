@@ -59,8 +59,8 @@ def _walk(
     """A jagged path: short straight pieces, sharp turns, one overall direction."""
     points, heading, gone = [start], angle, 0.0
     while gone < length:
-        step = min(uniform(rng, 2.0, 6.5), length - gone + 0.5)
-        heading = angle + 0.55 * (heading - angle) + float(rng.normal(0, 0.5))
+        step = min(uniform(rng, 3.0, 9.0), length - gone + 0.5)
+        heading = angle + 0.5 * (heading - angle) + float(rng.normal(0, 0.42))
         x, y = points[-1]
         points.append((x + step * math.cos(heading), y + step * math.sin(heading)))
         gone += step
@@ -94,11 +94,14 @@ def curve_field(
     sheet = Image.new("1", (width, height), 0)
     draw = ImageDraw.Draw(sheet)
     for points in curves:
-        draw.line(points, fill=1, width=2)
+        draw.line(points, fill=1, width=1)
+    # Thickened by one pixel down and right: a 2x2 square fits along the whole way.
     core = np.array(sheet, dtype=np.bool_)
+    core[1:] |= core[:-1].copy()
+    core[:, 1:] |= core[:, :-1].copy()
     reach = min(max(4, math.ceil(2.0 * area / max(int(core.sum()), 1)) + 2), max(height, width))
     away = distance(core, reach)
-    uneven = value_noise(rng, height, width, log_uniform(rng, 4, 14))
+    uneven = np.clip(value_noise(rng, height, width, log_uniform(rng, 8, 24)), -2, 2)
     # The core itself stays lowest, so that the line is never cut.
-    field: Field = np.where(core, 0.01 * uneven, away + 0.45 * uneven + 0.5).astype(np.float32)
+    field: Field = np.where(core, 0.001 * uneven, away + 0.3 * uneven + 0.5).astype(np.float32)
     return field

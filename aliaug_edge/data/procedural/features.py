@@ -35,7 +35,9 @@ def _inside(rng: np.random.Generator, height: int, width: int) -> Field:
         cy, cx = height * uniform(rng, 0.05, 0.95), width * uniform(rng, 0.05, 0.95)
         edge = np.sqrt((y - cy) ** 2 + (x - cx) ** 2) - radius
     edge = np.broadcast_to(edge, (height, width))
-    return (edge + 0.4 * value_noise(rng, height, width, 6)).astype(np.float32)
+    # Machined borders are straight, cast and cut ones are not.
+    ragged = uniform(rng, 0.0, 0.12) if rng.random() < 0.7 else uniform(rng, 0.15, 0.5)
+    return (edge + np.float32(ragged) * value_noise(rng, height, width, 7)).astype(np.float32)
 
 
 def cut_border(rng: np.random.Generator, layers: Layers) -> Layers:

@@ -74,6 +74,23 @@ def gradient(height: Field) -> tuple[Field, Field]:
     return down, right
 
 
+def spread_max(field: Field) -> Field:
+    """Each pixel takes the largest value among itself and its eight neighbours."""
+    tall = field.copy()
+    np.maximum(tall[1:], field[:-1], out=tall[1:])
+    np.maximum(tall[:-1], field[1:], out=tall[:-1])
+    wide = tall.copy()
+    np.maximum(wide[:, 1:], tall[:, :-1], out=wide[:, 1:])
+    np.maximum(wide[:, :-1], tall[:, 1:], out=wide[:, :-1])
+    return wide
+
+
+def without_specks(mask: Mask) -> Mask:
+    """Drop crumbs of a few pixels that lie apart from the rest."""
+    kept: Mask = mask & (_box(_box(mask.astype(np.float32), 2, 0), 2, 1) > 0.21)
+    return kept
+
+
 def open2(mask: Mask) -> Mask:
     """Keep only what a 2x2 square fits into."""
     core = mask[:-1, :-1] & mask[1:, :-1] & mask[:-1, 1:] & mask[1:, 1:]

@@ -62,7 +62,7 @@ def draw_light(rng: np.random.Generator, height: int, width: int) -> Light:
 def shade(layers: Layers, light: Light) -> Field:
     """Linear RGB. A flat, level surface gives its albedo wherever the lamp's falloff is 1."""
     down, right = gradient(layers.height)
-    steep: Field = 1 / np.sqrt(1 + down * down + right * right)
+    steep = 1 / np.sqrt(1 + down * down + right * right)
     lx, ly, lz = light.side_x, light.side_y, np.float32(light.up)
     diffuse = np.clip((lz - right * lx - down * ly) * steep / lz, 0, 2.5)
     # Half vector between lamp and a camera straight above.
@@ -86,7 +86,7 @@ def draw_camera(rng: np.random.Generator, linear: Field, coloured: bool) -> Came
     grey = bool(rng.random() < (0.3 if coloured else 0.7))
     mean = float((linear @ LUMA).mean())
     # Dark materials stay darker than light ones, as with a fixed shutter time.
-    target = uniform(rng, 0.22, 0.62) * (mean / 0.4) ** 0.45
+    target = uniform(rng, 0.26, 0.72) * (mean / 0.4) ** 0.35
     exposure = min(max(target, 0.1), 0.72) / max(mean, 0.02)
     warm = 0.0 if grey else uniform(rng, -0.05, 0.05)
     level = log_uniform(rng, 0.6, 4.5) / 255

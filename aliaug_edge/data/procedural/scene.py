@@ -8,7 +8,7 @@ import numpy as np
 
 from aliaug_edge.data.procedural.defects import PAINTERS
 from aliaug_edge.data.procedural.features import add_features
-from aliaug_edge.data.procedural.filters import distance
+from aliaug_edge.data.procedural.filters import distance, without_specks
 from aliaug_edge.data.procedural.layers import Layers, region_of
 from aliaug_edge.data.procedural.lighting import (
     Camera,
@@ -27,9 +27,15 @@ from aliaug_edge.errors import AliAugError
 MATERIALS: tuple[str, ...] = tuple(MAKERS)
 DEFECT_CLASSES: tuple[str, ...] = tuple(PAINTERS)
 
-THIN = ("scratch", "crack")
+# Share of the frame that a mask of the class takes.
+AREAS = {
+    "scratch": (0.0028, 0.022),
+    "crack": (0.0028, 0.028),
+    "blowhole": (0.0015, 0.03),
+    "discolouration": (0.02, 0.14),
+}
 # Mean change inside the mask, in grey levels at severity 1.
-CONTRAST = {"dent": 26.0, "discolouration": 26.0, "stain": 34.0, "crack": 44.0, "scratch": 40.0}
+CONTRAST = {"dent": 26.0, "discolouration": 20.0, "stain": 34.0, "crack": 44.0, "scratch": 40.0}
 MARGIN = 8  # pixels around the defect that shading and blur may look at
 
 
@@ -99,7 +105,7 @@ def _mask(rng: np.random.Generator, layers: Layers, defect_class: str) -> Mask:
     outline = defect_class
     if rng.random() < 0.15:
         outline = DEFECT_CLASSES[int(rng.integers(len(DEFECT_CLASSES)))]
-    low, high = (0.0026, 0.025) if outline in THIN else (0.003, 0.08)
+    low, high = AREAS.get(outline, (0.003, 0.08))
     solid = layers.part > 0.5
     border = np.argwhere((layers.part > 0.3) & (layers.part < 0.9))
     best = np.zeros((height, width), np.bool_)
@@ -150,14 +156,23 @@ def _crop(shot: Shot, at: tuple[slice, slice]) -> Shot:
 
 
 def _balance(good: Field, bad: Field, mask: Mask, severity: float, full: float) -> Field:
-    """Scale the change so that severity means the same visibility on every material."""
-    change = bad - good
-    mean = float(np.abs(change[mask]).mean()) * 255
-    wanted = 4.0 + full * severity
-    gain = min(max(wanted / max(mean, 0.2), 0.35), 5.0)
-    # Half way in the logarithm: keep some of the natural spread between materials.
-    gain = gain**0.8
-    result: Field = np.clip(good + np.float32(gain) * change, 0, 1)
+    """Scale the change so that severity means the same visibility on every material.
+
+    Scaled as a ratio, as light would be: a dark surface can lose little, so less is asked of it,
+    and a busy texture hides much, so more is.
+    """
+    floor = np.float32(0.03)
+    before = good[mask]
+    texture = 255 * float(before.std(axis=0).mean())
+    level = (0.35 + float(before.mean())) / 0.8
+    wanted = (5.0 + full * severity) * level + (0.15 + 0.15 * severity) * min(texture, 40.0)
+    ratio = np.log((bad + floor) / (good + floor))
+    gain, values = 1.0, bad
+    for _ in range(2):
+        mean = 255 * float(np.abs(values[mask] - before).mean())
+        gain = min(max(gain * (wanted / max(mean, 0.2)) ** 0.85, 0.3), 2.5)
+        values = (good + floor) * np.exp(np.clip(ratio * np.float32(gain), -2.0, 1.4)) - floor
+    result: Field = np.clip(values, 0, 1).astype(np.float32)
     return result
 
 
@@ -169,7 +184,8 @@ def _trim(mask: Mask, good: Image8, bad: Image8) -> Mask:
         return mask
     near = distance(changed, 2) <= 1.5
     deep = distance(~mask, 4) > 3
-    return mask & (near | deep)
+    kept = without_specks(mask & (near | deep))
+    return kept if kept.any() else mask
 
 
 def render_pair(
@@ -195,7 +211,7 @@ def render_pair(
     painted = PAINTERS[kind](rng, near.layers, region_of(inner), strength)
     values = expose(shade(painted, near.light), near.camera)
     values = _balance(near.values, values, inner, strength, CONTRAST.get(kind, 38.0))
-    bad = develop(values.astype(np.float32), near.camera)
+    bad = develop(values, near.camera)
     inner = _trim(inner, good[at], bad)
     defect, final = good.copy(), np.zeros((height, width), np.uint8)
     defect[at] = np.where(inner[..., None], bad, good[at])

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from aliaug_edge.data.procedural.curves import curve_field, jagged, smooth_arc
-from aliaug_edge.data.procedural.filters import open2
+from aliaug_edge.data.procedural.filters import open2, without_specks
 from aliaug_edge.data.procedural.noise import (
     Field,
     Mask,
@@ -66,7 +66,7 @@ def blob(
     rng: np.random.Generator, height: int, width: int, area: int, at: Centre | None
 ) -> Field:
     field, radius, _ = _ellipse(rng, height, width, area, log_uniform(rng, 1, 2.6), at)
-    return field + uniform(rng, 0.12, 0.3) * fractal(rng, height, width, max(radius, 3), 3)
+    return field + uniform(rng, 0.1, 0.24) * fractal(rng, height, width, max(radius, 3), 3, 0.4)
 
 
 def rounded(
@@ -123,13 +123,13 @@ def streak(
 def scratch(
     rng: np.random.Generator, height: int, width: int, area: int, at: Centre | None
 ) -> Field:
-    length = area / log_uniform(rng, 2.5, 4.5)
+    length = area / log_uniform(rng, 2.2, 3.4)
     points = smooth_arc(rng, height, width, length, at)
     return curve_field(rng, height, width, (points,), area)
 
 
 def crack(rng: np.random.Generator, height: int, width: int, area: int, at: Centre | None) -> Field:
-    length = area / log_uniform(rng, 2.7, 4.2)
+    length = area / log_uniform(rng, 2.4, 3.6)
     curves = jagged(rng, height, width, length, at)
     return curve_field(rng, height, width, curves, area)
 
@@ -168,5 +168,5 @@ def defect_shape(
     mask = np.zeros((height, width), np.bool_)
     mask[1:-1, 1:-1] = inner <= level
     # No single-pixel whiskers: nothing narrower than two pixels survives.
-    opened = open2(mask)
+    opened = without_specks(open2(mask))
     return opened if int(opened.sum()) * 4 > area * 3 else mask

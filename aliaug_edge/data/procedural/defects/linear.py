@@ -59,7 +59,7 @@ def crack(rng: np.random.Generator, layers: Layers, region: Region, severity: fl
     height, width = region.alpha.shape
     if region.thin:
         uneven = 0.25 * value_noise(rng, height, width, 5)
-        core = smoothstep(region.depth + uneven, 0.4, 1.3)
+        core = smoothstep(region.depth + uneven, 0.55, 1.7)
     else:
         size = min(max(region.radius * uniform(rng, 0.9, 1.5), 6.0), 26.0)
         first, second, _ = cells(rng, height, width, size, 0.95)

@@ -7,11 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from aliaug_edge.data.procedural.filters import blur
+from aliaug_edge.data.procedural.filters import blur, spread_max
 from aliaug_edge.data.procedural.layers import Layers, Region, lift
 from aliaug_edge.data.procedural.noise import (
     Field,
-    cells,
     fractal,
     smoothstep,
     uniform,
@@ -22,10 +21,13 @@ from aliaug_edge.data.procedural.noise import (
 
 def _bowls(rng: np.random.Generator, region: Region) -> Field:
     """Depth of pores, 0 at their rims to 1 at their bottoms, in local units."""
-    radius = max(region.radius, 1.0)
-    round_enough = region.mask.sum() < 2.0 * math.pi * (radius + 0.5) ** 2
-    if round_enough and radius < 14:
-        return region.depth / np.float32(radius)
+    peak = region.depth
+    for _ in range(math.ceil(region.radius)):
+        peak = np.where(region.mask, spread_max(peak), 0)
+    level = region.depth / np.maximum(peak, 1)
+    # A quarter of a disc lies deeper than half its radius, but half of a band.
+    if region.radius < 13 and float((level[region.mask] > 0.5).mean()) < 0.45:
+        return level.astype(np.float32)
     height, width = region.alpha.shape
     bowls = np.zeros((height, width), np.float32)
     rows, cols = np.nonzero(region.mask)
@@ -47,37 +49,62 @@ def _bowls(rng: np.random.Generator, region: Region) -> Field:
 def blowhole(rng: np.random.Generator, layers: Layers, region: Region, severity: float) -> Layers:
     """Gas pores: dark round pits whose far wall catches the light, with a soft raised rim."""
     bowl = _bowls(rng, region)
-    pit = smoothstep(bowl, 0.05, 0.55)
-    rim = smoothstep(bowl, 0.0, 0.12) * (1 - smoothstep(bowl, 0.12, 0.35))
-    dark = np.float32(0.35 + 0.55 * severity) * pit
-    lighter = np.float32(0.1 + 0.25 * severity) * rim
+    pit = smoothstep(bowl, 0.08, 0.7)
+    rim = smoothstep(bowl, 0.0, 0.12) * (1 - smoothstep(bowl, 0.15, 0.4))
+    dark = np.float32(0.4 + 0.42 * severity) * pit
+    lighter = np.float32(0.2 + 0.35 * severity) * rim
     albedo = layers.albedo * (1 - dark + lighter)[..., None]
     steep = min(region.radius, 6.0) * (0.3 + 0.7 * severity)
     relief = layers.height * (1 - pit) - np.float32(steep) * np.sin(pit * np.float32(math.pi / 2))
-    relief = relief + np.float32(0.4 * severity) * rim
+    relief = relief + np.float32(0.3 + 0.6 * severity) * rim
     return replace(layers, albedo=albedo, height=relief, gloss=layers.gloss * (1 - 0.8 * pit))
+
+
+def _facets(rng: np.random.Generator, region: Region) -> tuple[Field, Field]:
+    """A break surface of flat pieces: its height (about -1..1) and a tone for each piece.
+
+    The upper hull of random planes: each piece is flat, and they meet in sharp creases.
+    """
+    height, width = region.alpha.shape
+    size = np.float32(max(min(region.radius, 14.0), 2.0))
+    rows, cols = np.nonzero(region.mask)
+    y = (np.arange(height, dtype=np.float32) - rows.mean())[:, None] / size
+    x = (np.arange(width, dtype=np.float32) - cols.mean())[None, :] / size
+    # Wrap far-reaching masks, so that every part of them shows several pieces.
+    y, x = np.abs(np.mod(y + 1.5, 6) - 3) - 1.5, np.abs(np.mod(x + 1.5, 6) - 3) - 1.5
+    level = np.full((height, width), -9.0, np.float32)
+    tone = np.zeros((height, width), np.float32)
+    for _ in range(int(rng.integers(5, 10))):
+        turn, steep = uniform(rng, 0, 2 * math.pi), uniform(rng, 0.4, 1.3)
+        plane = steep * (math.cos(turn) * x + math.sin(turn) * y) - uniform(rng, 0.0, 0.7)
+        own = np.float32(uniform(rng, -0.4, 0.4))
+        tone = np.where(plane > level, own, tone)
+        level = np.maximum(level, plane).astype(np.float32)
+    return np.clip(level, -1.5, 1.5), tone
 
 
 def chip(rng: np.random.Generator, layers: Layers, region: Region, severity: float) -> Layers:
     """Missing material: a sharp border, then coarse bright and dark break facets."""
     height, width = region.alpha.shape
-    size = min(max(region.radius * 0.75, 2.5), 9.0)
-    first, second, value = cells(rng, height, width, size, 1.0)
-    ridge = smoothstep(second - first, 0.25, 0.0)
     inside = smoothstep(region.depth, 0.2, 1.2)
-    tilt = np.cos(value * 40) * first + (value - 0.5)
+    broken, tone = _facets(rng, region)
     rough = fractal(rng, height, width, 4, 3)
-    facet = 1 + np.float32(0.75) * tilt + 0.15 * rough + 0.25 * ridge
-    # The core is rarely the colour of the skin.
-    mean = float(layers.albedo.mean())
-    fresh = mean * (uniform(rng, 1.15, 1.5) if rng.random() < 0.6 else uniform(rng, 0.5, 0.8))
-    core = lift(np.clip((fresh + 0.06) * facet, 0.01, 1).astype(np.float32), (1.0, 0.99, 0.97))
+    facet = 1 + tone + np.float32(uniform(rng, 0.06, 0.2)) * rough
+    # The core is rarely the colour of the skin, but a washed-out relative of it.
+    skin = layers.albedo[region.mask].mean(axis=0)
+    mean = float(skin.mean())
+    lighter = uniform(rng, 1.15, 1.5) if rng.random() < 0.6 else uniform(rng, 0.5, 0.8)
+    tint = 0.6 + 0.4 * skin / max(mean, 1e-3)
+    core = lift(
+        np.clip((mean * lighter + 0.05) * facet, 0.01, 1).astype(np.float32),
+        (float(tint[0]), float(tint[1]), float(tint[2])),
+    )
     weight = (inside * np.float32(0.3 + 0.65 * severity))[..., None]
     albedo = layers.albedo * (1 - weight) + core * weight
-    deep = np.float32((0.5 + 1.6 * severity) * min(1.5, 0.6 + region.radius / 12))
-    floor = -deep * (1 + 0.6 * tilt + 0.2 * rough)
+    deep = np.float32((0.5 + 1.4 * severity) * min(2.5, 0.5 + region.radius / 7))
+    floor = -deep * (1 + broken + 0.25 * rough)
     relief = layers.height * (1 - inside) + floor * inside
-    gloss = layers.gloss * (1 - inside) + 0.08 * inside * (value > 0.7)
+    gloss = layers.gloss * (1 - inside) + 0.1 * inside * (tone > 0.15)
     return replace(layers, albedo=albedo, height=relief, gloss=gloss.astype(np.float32))
 
 

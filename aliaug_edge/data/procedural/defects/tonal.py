@@ -7,11 +7,20 @@ from dataclasses import replace
 
 import numpy as np
 
+from aliaug_edge.data.procedural.filters import blur
 from aliaug_edge.data.procedural.layers import Layers, Region
 from aliaug_edge.data.procedural.noise import fractal, smoothstep, uniform, value_noise
 
 # How much each channel is absorbed: oil, rust water, ink, soot, coolant.
 SOAKS = ((0.6, 0.8, 1.2), (0.5, 1.0, 1.6), (1.2, 1.0, 0.7), (1.0, 1.0, 1.0), (1.1, 0.9, 1.0))
+
+FADES = (
+    (0.25, 0.05, -0.7),
+    (-0.2, -0.5, -0.8),
+    (-0.7, -0.7, -0.7),
+    (0.4, 0.42, 0.45),
+    (-0.4, -0.25, 0.2),
+)
 
 
 def stain(rng: np.random.Generator, layers: Layers, region: Region, severity: float) -> Layers:
@@ -38,16 +47,21 @@ def stain(rng: np.random.Generator, layers: Layers, region: Region, severity: fl
 def discolouration(
     rng: np.random.Generator, layers: Layers, region: Region, severity: float
 ) -> Layers:
-    """Heat tint: broad bands of hue that fade out towards the border; texture untouched."""
+    """A broad shift of tone or hue that fades out towards the border; texture untouched."""
     height, width = region.alpha.shape
-    level = region.depth / np.float32(max(region.radius, 1.0))
-    fade = smoothstep(level, 0.0, 0.85)
-    drift = 0.12 * value_noise(rng, height, width, max(region.radius, 6))
-    turns = uniform(rng, 0.6, 1.5)
-    phase = 2 * math.pi * (turns * level + drift + uniform(rng, 0, 1))
-    shift = np.array((0.0, 1.3, 2.4), np.float32)
-    bands = np.sin(phase[..., None] + shift)
-    base = uniform(rng, -0.7, 0.5)
-    change = (np.float32(base) + 0.5 * bands) * (fade * np.float32(0.12 + 0.5 * severity))[..., None]
+    # Blurred, because the ridge of a distance field would show as a line.
+    level = blur(region.depth, min(region.radius * 0.3, 6.0)) / np.float32(max(region.radius, 1.0))
+    drift = value_noise(rng, height, width, max(region.radius, 6))
+    fade = smoothstep(level * region.alpha + 0.06 * drift * region.alpha, 0.0, 0.55)
+    if rng.random() < 0.45:  # heat tint: straw, purple, blue
+        turns = uniform(rng, 0.6, 1.3)
+        phase = 2 * math.pi * (turns * level + uniform(rng, 0, 1)) + drift
+        bands = np.sin(phase[..., None] + np.array((0.0, 1.3, 2.4), np.float32))
+        hues = np.float32(uniform(rng, -0.4, 0.2)) + 0.4 * bands
+    else:  # yellowed, browned, burnt, bleached, dulled
+        hues = np.array(FADES[int(rng.integers(len(FADES)))], np.float32)
+        hues = hues * (1 + 0.12 * drift)[..., None]
+    strength = (fade * np.float32(0.15 + 0.5 * severity))[..., None]
+    change = hues * strength
     albedo = np.clip(layers.albedo * np.exp(change), 0.005, 1.2)
     return replace(layers, albedo=albedo)

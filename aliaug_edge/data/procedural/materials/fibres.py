@@ -45,8 +45,8 @@ def fabric(rng: np.random.Generator, height: int, width: int, scale: float) -> L
     along, across = turned_axes(height, width, angle)
     pitch = uniform(rng, 3.2, 7.5) * scale
     # Threads wander: shift the grid by slow noise.
-    drift = 0.35 * value_noise(rng, height, width, 22 * scale)
-    sway = 0.35 * value_noise(rng, height, width, 22 * scale)
+    drift = 0.14 * value_noise(rng, height, width, 22 * scale)
+    sway = 0.14 * value_noise(rng, height, width, 22 * scale)
     over, warp, weft = weave(along / pitch + drift, across / pitch + sway, bool(rng.random() < 0.4))
     top = over * warp * (0.6 + 0.4 * weft) + (1 - over) * weft * (0.6 + 0.4 * warp)
     fuzz = directional(rng, height, width, angle, 6 * scale, 0.6 * scale)
@@ -113,9 +113,8 @@ def leather(rng: np.random.Generator, height: int, width: int, scale: float) -> 
     relief = 0.9 * crease * (1 - 0.5 * first) + 0.3 * soft
     brown = (1.2, 0.95, 0.75)
     tint = brown if rng.random() < 0.4 else hue(rng, uniform(rng, 0.0, 0.3))
-    layers = body(
+    return body(
         rng, tone, relief, tint, uniform(rng, 0.05, 0.2), log_uniform(rng, 10, 40), 0.0
     )
-    return layers
 
 

@@ -112,7 +112,10 @@ def casting(rng: np.random.Generator, height: int, width: int, scale: float) -> 
     lumps = fractal(rng, height, width, 18 * scale, 4)
     fine = white(rng, height, width)
     depth = uniform(rng, 0.5, 1.3)
-    relief = depth * (0.5 * grain_size * (0.5 - first) * (0.4 + value) + 0.5 * lumps)
+    sand = value_noise(rng, height, width, 1.5 * scale)
+    relief = depth * (
+        0.28 * grain_size * (0.5 - first) * (0.4 + value) + 0.5 * lumps + 0.45 * sand + 0.1 * fine
+    )
     mottle = fractal(rng, height, width, 40 * scale, 3)
     tone = uniform(rng, 0.24, 0.5) * (
         1 + 0.1 * mottle + 0.1 * (value - 0.5) + 0.05 * fine - 0.12 * (first - 0.4)

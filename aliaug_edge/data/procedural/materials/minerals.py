@@ -34,7 +34,7 @@ def ceramic(rng: np.random.Generator, height: int, width: int, scale: float) -> 
     """Glaze: bright, smooth, slightly wavy, with body specks showing through."""
     wave = value_noise(rng, height, width, uniform(rng, 14, 40) * scale)
     peel = value_noise(rng, height, width, uniform(rng, 4, 8) * scale)
-    tone = uniform(rng, 0.5, 0.85) * (
+    tone = uniform(rng, 0.55, 0.92) * (
         1 + 0.015 * wave + 0.012 * fractal(rng, height, width, 30 * scale)
     )
     share = uniform(rng, -0.3, 0.3)
@@ -65,7 +65,7 @@ def concrete(rng: np.random.Generator, height: int, width: int, scale: float) ->
     tone = uniform(rng, 0.4, 0.62) * (
         1 + 0.09 * clouds + 0.06 * sand + 0.08 * stones * clouds - 0.4 * pores
     )
-    relief = 0.3 * clouds + 0.22 * sand - 1.6 * pores + 0.05 * white(rng, height, width)
+    relief = 0.25 * clouds + 0.15 * sand - 1.6 * pores + 0.05 * white(rng, height, width)
     tint = (1.02 + uniform(rng, -0.02, 0.04), 1.0, 0.95 + uniform(rng, -0.04, 0.04))
     shape = (height, width)
     return Layers(

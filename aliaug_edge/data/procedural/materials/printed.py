@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from PIL import Image, ImageDraw
 
@@ -24,8 +26,8 @@ def glyph(rng: np.random.Generator, draw: ImageDraw.ImageDraw, x: int, y: int, s
     nodes = [(x + i * size // 4, y + j * size // 3) for i in range(3) for j in range(4)]
     stroke = max(1, size // 7)
     picks = rng.integers(0, 12, 5)
-    for start, end in zip(picks[:-1], picks[1:], strict=True):
-        a, b = nodes[int(start)], nodes[int(end)]
+    for start, end in pairwise(picks.tolist()):
+        a, b = nodes[start], nodes[end]
         # Mostly upright and level strokes, as in type.
         corner = (a[0], b[1]) if rng.random() < 0.75 else a
         draw.line([a, corner, b], fill=255, width=stroke)
@@ -100,8 +102,8 @@ def ink(rng: np.random.Generator, height: int, width: int) -> Field:
 def printed(rng: np.random.Generator, height: int, width: int, scale: float) -> Layers:
     cover = ink(rng, height, width)
     fibres = fractal(rng, height, width, 6 * scale, 3)
-    paper = uniform(rng, 0.55, 0.85) * (1 + 0.015 * fibres + 0.012 * white(rng, height, width))
-    dark = log_uniform(rng, 0.05, 0.3) * (1 + 0.08 * value_noise(rng, height, width, 2))
+    paper = uniform(rng, 0.65, 0.95) * (1 + 0.015 * fibres + 0.012 * white(rng, height, width))
+    dark = log_uniform(rng, 0.03, 0.2) * (1 + 0.08 * value_noise(rng, height, width, 2))
     sheet, colour = hue(rng, uniform(rng, 0.0, 0.12)), hue(rng, uniform(rng, 0.0, 0.6))
     if rng.random() < 0.3:  # light print on a dark panel
         paper, dark = dark, paper
