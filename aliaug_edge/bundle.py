@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -128,7 +129,9 @@ def load_bundle(root: Path) -> Bundle:
         listed = {str(k): dict(v) for k, v in document["files"].items()}
         _verify_files(root, listed)
         return _bundle_from(root, document, listed, files.sha256_of_file(manifest_path))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except OSError as error:
+        raise BundleError(f"{root} cannot be read: {error}") from error
+    except (LookupError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as error:
         raise BundleError(
             f"{manifest_path}: not a valid manifest ({type(error).__name__}: {error}); "
             "export the bundle again"
@@ -144,7 +147,8 @@ def save_manifest(root: Path, document: Mapping[str, Any]) -> None:
     listed = {}
     for path in sorted(root.rglob("*")):
         relative = path.relative_to(root)
-        if path.is_file() and relative.parts[0] != "engines" and relative.as_posix() != MANIFEST:
+        left_out = relative.parts[0] == "engines" or any(p.startswith(".") for p in relative.parts)
+        if path.is_file() and not left_out and relative.as_posix() != MANIFEST:
             listed[relative.as_posix()] = {
                 "sha256": files.sha256_of_file(path),
                 "bytes": path.stat().st_size,

@@ -122,8 +122,10 @@ def main() -> None:
     for (use, threads, spinning), values in sorted(found.items()):
         quartiles = statistics.quantiles(values, n=4)
         rows.append([use, threads, spinning, *(round(q, 1) for q in quartiles)])
-        print(f"{use:22} threads {threads}  spinning {spinning!s:5}  p25 {quartiles[0]:6.1f}  "
-              f"p50 {quartiles[1]:6.1f}  p75 {quartiles[2]:6.1f} ms per run")
+        print(
+            f"{use:22} threads {threads}  spinning {spinning!s:5}  p25 {quartiles[0]:6.1f}  "
+            f"p50 {quartiles[1]:6.1f}  p75 {quartiles[2]:6.1f} ms per run"
+        )
     print(json.dumps({"cores": cores, "onnxruntime": onnxruntime.__version__, "rows": rows}))
 
 

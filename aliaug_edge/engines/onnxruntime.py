@@ -159,7 +159,8 @@ class OnnxRuntimeEngine:
                 self._session = None
                 raise BundleError(
                     f"{self.name} | {self._graph_path} is not the graph that bundle.json "
-                    f"describes: expected {side}s {want}, the file has {have}; export the bundle again"
+                    f"describes: expected {side}s {want}, the file has {have}; "
+                    "export the bundle again"
                 )
 
     def _give_up_cuda(self) -> None:
@@ -199,8 +200,8 @@ def _no_cuda(runtime: Any) -> str | None:
 
 def _cuda_error(reason: str) -> AliAugError:
     return AliAugError(
-        f"onnxruntime-cuda | cannot be used: {reason}; run: {CUDA_REINSTALL} on a machine with an "
-        "NVIDIA GPU, or choose onnxruntime-cpu"
+        f"onnxruntime-cuda | cannot be used: {reason}; choose onnxruntime-cpu, or on a machine "
+        f"with an NVIDIA GPU run: {CUDA_REINSTALL}"
     )
 
 

@@ -31,7 +31,7 @@ ENGINES = (*_PROVIDERS, TENSORRT)
 @dataclass(frozen=True)
 class EngineChoice:
     """Whether an engine can run here. `reason` says why or why not; `install` is the line that
-    adds it, empty where none is needed or none would help."""
+    adds what software it lacks, empty where it lacks none."""
 
     name: str
     available: bool
@@ -87,14 +87,14 @@ def _cpu_choice(fault: Fault | None) -> EngineChoice:
 
 def _cuda_choice(fault: Fault | None, probe: GpuProbe) -> EngineChoice:
     name = "onnxruntime-cuda"
-    if probe.problem is not None:  # no wheel helps here, so no install line
-        return EngineChoice(name, False, probe.problem, "")
+    install = CUDA_REINSTALL if fault or not onnxruntime_has_cuda() else ""
+    if probe.problem is not None:  # said first, because no wheel helps here
+        return EngineChoice(name, False, probe.problem, install)
     if fault is not None:
-        return EngineChoice(name, False, fault.reason, CUDA_REINSTALL)
-    if not onnxruntime_has_cuda():
-        return EngineChoice(
-            name, False, "the installed onnxruntime has no CUDA provider", CUDA_REINSTALL
-        )
+        return EngineChoice(name, False, fault.reason, install)
+    if install:
+        reason = "the installed onnxruntime has no CUDA provider"
+        return EngineChoice(name, False, reason, install)
     return EngineChoice(name, True, f"{probe.gpus[0].name}, CUDA {probe.cuda_version} driver", "")
 
 
@@ -103,5 +103,6 @@ def _tensorrt_choice() -> EngineChoice:
 
 
 def _nearest(name: str) -> str:
-    close = difflib.get_close_matches(name.lower(), ENGINES, n=1, cutoff=0.4)
+    spelled = name.lower().replace("gpu", "cuda")  # the wheel's name, not the engine's
+    close = difflib.get_close_matches(spelled, ENGINES, n=1, cutoff=0.4)
     return f" (did you mean {close[0]}?)" if close else ""
