@@ -59,7 +59,7 @@ def draw_sheet(rows: Sequence[SheetRow]) -> NDArray[np.uint8]:
             sheet.paste(picture, (left, top))
         draw.text((_GAP, top + height - _LINE - _GAP + 1), row.caption, fill=_INK, font=font)
         top += height
-    return np.array(sheet, dtype=np.uint8)
+    return np.asarray(sheet)
 
 
 def amplified_difference(
@@ -67,7 +67,8 @@ def amplified_difference(
 ) -> NDArray[np.uint8]:
     """`gain` times the absolute difference per channel, clipped to 255, (H, W, 3) uint8."""
     difference = np.abs(generated.astype(np.int16) - source.astype(np.int16))
-    return np.clip(difference * gain, 0, 255).astype(np.uint8)
+    amplified: NDArray[np.uint8] = np.clip(difference * gain, 0, 255).astype(np.uint8)
+    return amplified
 
 
 def spread(rows: Sequence[SheetRow], most: int) -> list[SheetRow]:
