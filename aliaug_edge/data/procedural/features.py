@@ -8,13 +8,19 @@ from dataclasses import replace
 import numpy as np
 
 from aliaug_edge.data.procedural.layers import Layers
-from aliaug_edge.data.procedural.noise import Field, directional, smoothstep, uniform, value_noise
+from aliaug_edge.data.procedural.noise import (
+    Field,
+    directional,
+    grid,
+    smoothstep,
+    uniform,
+    value_noise,
+)
 
 
 def _inside(rng: np.random.Generator, height: int, width: int) -> Field:
     """Signed distance to the part's border in pixels, positive on the part."""
-    y = np.arange(height, dtype=np.float32)[:, None]
-    x = np.arange(width, dtype=np.float32)[None, :]
+    y, x = grid(height, width)
     # Parts mostly lie square to the camera.
     turn = int(rng.integers(4)) * math.pi / 2 + float(rng.normal(0, 0.08))
     if rng.random() < 0.25:
@@ -54,9 +60,8 @@ def cut_border(rng: np.random.Generator, layers: Layers) -> Layers:
 def machining_step(rng: np.random.Generator, layers: Layers) -> Layers:
     """A straight line where one pass ends: a small step and a slight change of tone."""
     height, width = layers.height.shape
-    turn = layers.grain if rng.random() < 0.7 else uniform(rng, 0, math.pi)
-    y = np.arange(height, dtype=np.float32)[:, None] - height * uniform(rng, 0.2, 0.8)
-    x = np.arange(width, dtype=np.float32)[None, :] - width * uniform(rng, 0.2, 0.8)
+    turn = layers.grain if rng.random() < 0.7 else int(rng.integers(2)) * math.pi / 2
+    y, x = grid(height, width, height * uniform(rng, 0.2, 0.8), width * uniform(rng, 0.2, 0.8))
     across = (y * math.cos(turn) - x * math.sin(turn)).astype(np.float32)
     side = smoothstep(across, -1.2, 1.2)
     tone = 1 + np.float32(uniform(rng, -0.1, 0.1)) * side

@@ -34,8 +34,8 @@ def _box(field: Field, reach: int, axis: int) -> Field:
     return result
 
 
-def blur(field: Field, sigma: float) -> Field:
-    """Gaussian blur over the first two axes; large radii as three boxes."""
+def blur(field: Field, sigma: float, boxes: int = 3) -> Field:
+    """Gaussian blur over the first two axes; a large one as a few boxes in a row."""
     if sigma < 0.25:
         return field
     if sigma <= 1.6:
@@ -43,8 +43,8 @@ def blur(field: Field, sigma: float) -> Field:
         kernel = [math.exp(-0.5 * (i / sigma) ** 2) for i in range(-reach, reach + 1)]
         kernel = [weight / sum(kernel) for weight in kernel]
         return _taps(_taps(field, kernel, 0), kernel, 1)
-    reach = max(1, round((math.sqrt(4 * sigma * sigma + 1) - 1) / 2))
-    for _ in range(3):
+    reach = max(1, round((math.sqrt(12 * sigma * sigma / boxes + 1) - 1) / 2))
+    for _ in range(boxes):
         field = _box(_box(field, reach, 0), reach, 1)
     return field
 

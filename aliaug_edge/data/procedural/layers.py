@@ -58,6 +58,13 @@ def region_of(mask: Mask) -> Region:
     )
 
 
+def washed(layers: Layers, region: Region, tone: float) -> tuple[float, float, float]:
+    """A tint for freshly opened material: a paler relative of the skin's, of brightness `tone`."""
+    skin = layers.albedo[region.mask].mean(axis=0)
+    tint = 0.45 + 0.55 * skin / max(float(skin.mean()), 1e-3)
+    return float(tone * tint[0]), float(tone * tint[1]), float(tone * tint[2])
+
+
 def lift(field: Field, tint: tuple[float, float, float]) -> Field:
     """A grey field as an RGB one of this tint."""
     return field[..., None] * np.array(tint, np.float32)

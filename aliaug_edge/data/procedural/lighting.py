@@ -9,7 +9,15 @@ import numpy as np
 
 from aliaug_edge.data.procedural.filters import blur, gradient
 from aliaug_edge.data.procedural.layers import Layers
-from aliaug_edge.data.procedural.noise import Field, Image8, log_uniform, uniform, value_noise
+from aliaug_edge.data.procedural.noise import (
+    Field,
+    Image8,
+    grid,
+    log_uniform,
+    smoothstep,
+    uniform,
+    value_noise,
+)
 
 LUMA = np.array((0.3, 0.59, 0.11), np.float32)
 
@@ -22,6 +30,7 @@ class Light:
     ambient: float
     falloff: Field  # lamp gradient and vignetting
     backdrop: Field  # what shows beside the part
+    room: Field  # what glossy parts mirror besides the lamp: the edge of a soft box
 
 
 @dataclass(frozen=True)
@@ -34,11 +43,21 @@ class Camera:
     shot: float
 
 
+def _soft_box(rng: np.random.Generator, y: Field, x: Field) -> Field:
+    """A broad, straight, blurred reflection across part of the frame; often none."""
+    turn, middle = uniform(rng, 0, math.pi), uniform(rng, -0.6, 0.6)
+    half, soft = uniform(rng, 0.1, 0.4), uniform(rng, 0.03, 0.3)
+    strength = max(uniform(rng, -0.5, 0.7), 0.0)
+    across = y * np.float32(math.cos(turn)) - x * np.float32(math.sin(turn)) - np.float32(middle)
+    band = smoothstep(np.float32(half) - np.abs(across), -soft, soft)
+    return band * np.float32(strength)
+
+
 def draw_light(rng: np.random.Generator, height: int, width: int) -> Light:
     azimuth, elevation = uniform(rng, 0, 2 * math.pi), uniform(rng, 0.45, 1.25)
     near = uniform(rng, 0.0, 0.55)
-    y = (np.arange(height, dtype=np.float32) / height - 0.5)[:, None]
-    x = (np.arange(width, dtype=np.float32) / width - 0.5)[None, :]
+    y, x = grid(height, width, height / 2, width / 2)
+    y, x = y / np.float32(height), x / np.float32(width)
     side_x = np.float32(math.cos(azimuth) * math.cos(elevation)) - np.float32(near) * x
     side_y = np.float32(math.sin(azimuth) * math.cos(elevation)) - np.float32(near) * y
     slope = uniform(rng, 0.0, 0.5)
@@ -56,6 +75,7 @@ def draw_light(rng: np.random.Generator, height: int, width: int) -> Light:
         uniform(rng, 0.25, 0.6),
         lamp.astype(np.float32),
         backdrop.astype(np.float32),
+        _soft_box(rng, y, x),
     )
 
 
@@ -70,11 +90,11 @@ def shade(layers: Layers, light: Light) -> Field:
     facing = np.clip((lz + 1 - right * lx - down * ly) * steep * norm, 1e-3, 1)
     mirror = np.exp(np.float32(layers.shine) * np.log(facing))
     # Hollows see less of the sky.
-    hollow = np.clip((blur(layers.height, 2.5) - layers.height) * 0.35, -0.15, 0.6)
+    hollow = np.clip((blur(layers.height, 2.5, boxes=1) - layers.height) * 0.35, -0.15, 0.6)
     ambient = np.float32(light.ambient) * (1 - hollow)
     lit = (ambient + np.float32(1 - light.ambient) * diffuse) * light.falloff
     rgb = layers.albedo * lit[..., None]
-    rgb += (layers.gloss * mirror * light.falloff)[..., None]
+    rgb += (layers.gloss * (mirror * light.falloff + light.room))[..., None]
     part = layers.part[..., None]
     result: Field = rgb * part + light.backdrop[..., None] * (1 - part)
     return result

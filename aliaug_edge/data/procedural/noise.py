@@ -13,6 +13,13 @@ Mask = npt.NDArray[np.bool_]
 Image8 = npt.NDArray[np.uint8]
 
 
+def grid(height: int, width: int, cy: float = 0.0, cx: float = 0.0) -> tuple[Field, Field]:
+    """Row and column coordinates counted from a centre, ready to broadcast."""
+    y = np.arange(height, dtype=np.float32) - np.float32(cy)
+    x = np.arange(width, dtype=np.float32) - np.float32(cx)
+    return y[:, None], x[None, :]
+
+
 def uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return float(rng.uniform(low, high))
 
@@ -40,8 +47,8 @@ def value_noise(
     # A random phase, so that the grid never lines up with the frame.
     top, left = 1.0 + uniform(rng, 0, 1), 1.0 + uniform(rng, 0, 1)
     box = (left, top, left + width / cell_x, top + height / cell_y)
-    grid = Image.fromarray(white(rng, rows, cols))
-    smooth = grid.resize((width, height), Image.Resampling.BICUBIC, box=box)
+    lattice = Image.fromarray(white(rng, rows, cols))
+    smooth = lattice.resize((width, height), Image.Resampling.BICUBIC, box=box)
     return np.array(smooth, dtype=np.float32) / np.float32(0.75)
 
 
@@ -77,8 +84,13 @@ def directional(
     across = (fy * math.cos(angle) - fx * math.sin(angle)) * breadth
     shaped = spectrum * np.exp(-4.0 * (along**2 + across**2))
     shaped[0, 0] = 0
-    streaks = np.fft.irfft2(shaped, s=(height, width)).astype(np.float32)
+    streaks: Field = np.fft.irfft2(shaped, s=(height, width)).astype(np.float32)
     return streaks / np.float32(max(float(streaks.std()), 1e-6))
+
+
+def bumps(rng: np.random.Generator, height: int, width: int, size: float) -> Field:
+    """Isotropic smooth noise. Unlike value noise it shows no lattice, at the price of an FFT."""
+    return directional(rng, height, width, 0.0, 0.5 * size, 0.5 * size)
 
 
 def heavy(field: Field, power: float) -> Field:
@@ -98,20 +110,23 @@ def cells(
     )
     labels = rng.random((rows, cols), dtype=np.float32)
     shift = rng.random(2)
+    # Absolute seed places, looked up by flat index: the grid has a spare cell on every side.
+    seed_y = (seeds[0] + np.arange(rows, dtype=np.float32)[:, None]).ravel()
+    seed_x = (seeds[1] + np.arange(cols, dtype=np.float32)[None, :]).ravel()
     y = ((np.arange(height) / size + shift[0]).astype(np.float32) + 1)[:, None]
     x = ((np.arange(width) / size + shift[1]).astype(np.float32) + 1)[None, :]
-    iy, ix = y.astype(np.int32), x.astype(np.int32)
+    home = y.astype(np.int32) * cols + x.astype(np.int32)
     first = np.full((height, width), 9.0, np.float32)
-    second, value = first.copy(), np.zeros_like(first)
+    second, nearest = first.copy(), home
     for dy in (-1, 0, 1):
         for dx in (-1, 0, 1):
-            at = (np.clip(iy + dy, 0, rows - 1), np.clip(ix + dx, 0, cols - 1))
-            away = (at[0] + seeds[0][at] - y) ** 2 + (at[1] + seeds[1][at] - x) ** 2
-            closer = away < first
-            second = np.where(closer, first, np.minimum(second, away))
-            value = np.where(closer, labels[at], value)
-            first = np.minimum(first, away)
-    return np.sqrt(first), np.sqrt(second), value
+            at = home + (dy * cols + dx)
+            down, right = seed_y.take(at) - y, seed_x.take(at) - x
+            away = down * down + right * right
+            nearest = np.where(away < first, at, nearest)
+            np.minimum(second, np.maximum(first, away), out=second)
+            np.minimum(first, away, out=first)
+    return np.sqrt(first), np.sqrt(second), labels.ravel().take(nearest)
 
 
 def smoothstep(field: Field, low: float, high: float) -> Field:

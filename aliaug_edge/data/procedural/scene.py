@@ -33,9 +33,10 @@ AREAS = {
     "crack": (0.0028, 0.028),
     "blowhole": (0.0015, 0.03),
     "discolouration": (0.02, 0.14),
+    "inclusion": (0.002, 0.04),
 }
 # Mean change inside the mask, in grey levels at severity 1.
-CONTRAST = {"dent": 26.0, "discolouration": 20.0, "stain": 34.0, "crack": 44.0, "scratch": 40.0}
+CONTRAST = {"dent": 26.0, "discolouration": 17.0, "stain": 34.0, "crack": 44.0, "scratch": 40.0}
 MARGIN = 8  # pixels around the defect that shading and blur may look at
 
 
@@ -149,6 +150,7 @@ def _crop(shot: Shot, at: tuple[slice, slice]) -> Shot:
             side_y=light.side_y[at],
             falloff=light.falloff[at],
             backdrop=light.backdrop[at],
+            room=light.room[at],
         ),
         replace(shot.camera, noise=shot.camera.noise[at]),
         shot.values[at],

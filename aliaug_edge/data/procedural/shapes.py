@@ -18,6 +18,7 @@ from aliaug_edge.data.procedural.noise import (
     Mask,
     directional,
     fractal,
+    grid,
     log_uniform,
     uniform,
     value_noise,
@@ -39,8 +40,7 @@ def _place(
 
 
 def _axes(height: int, width: int, centre: Centre, angle: float) -> tuple[Field, Field]:
-    y = np.arange(height, dtype=np.float32)[:, None] - np.float32(centre[0])
-    x = np.arange(width, dtype=np.float32)[None, :] - np.float32(centre[1])
+    y, x = grid(height, width, *centre)
     cos, sin = np.float32(math.cos(angle)), np.float32(math.sin(angle))
     along: Field = x * cos + y * sin
     across: Field = y * cos - x * sin
@@ -108,7 +108,8 @@ def polygon(
     for turn in turns:
         along, _ = _axes(height, width, centre, float(turn))
         field = np.maximum(field, along / np.float32(radius * uniform(rng, 0.65, 1.2)))
-    return field + 0.05 * value_noise(rng, height, width, 2)
+    rough: Field = field + 0.03 * value_noise(rng, height, width, 2.5)
+    return rough
 
 
 def streak(
@@ -117,7 +118,9 @@ def streak(
     """A ragged band whose ends run out in strands."""
     field, radius, angle = _ellipse(rng, height, width, area, log_uniform(rng, 1.6, 5), at)
     strands = directional(rng, height, width, angle, radius * 2.0, 0.7)
-    return field + 0.16 * strands + 0.1 * value_noise(rng, height, width, max(radius / 2, 2))
+    uneven = value_noise(rng, height, width, max(radius / 2, 2))
+    ragged: Field = field + 0.16 * strands + 0.1 * uneven
+    return ragged
 
 
 def scratch(

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from aliaug_edge.data.procedural.filters import blur
-from aliaug_edge.data.procedural.layers import Layers, Region
+from aliaug_edge.data.procedural.layers import Layers, Region, washed
 from aliaug_edge.data.procedural.noise import (
     Field,
     cells,
@@ -39,7 +39,8 @@ def _groove(rng: np.random.Generator, region: Region) -> tuple[Field, Field]:
 def scratch(rng: np.random.Generator, layers: Layers, region: Region, severity: float) -> Layers:
     """Dark core and bright thrown-up rim, or a burnished bright line."""
     core, rim = _groove(rng, region)
-    pressure = 0.8 + 0.2 * directional(rng, *core.shape, region.angle, 12, 3)
+    height, width = region.alpha.shape
+    pressure = 0.8 + 0.2 * directional(rng, height, width, region.angle, 12, 3)
     core, rim = core * pressure, rim * pressure
     depth = (0.4 + 1.6 * severity) * uniform(rng, 0.7, 1.2)
     relief = layers.height - np.float32(depth) * core + np.float32(0.35 * depth) * rim
@@ -74,6 +75,11 @@ def crack(rng: np.random.Generator, layers: Layers, region: Region, severity: fl
     return replace(layers, albedo=albedo, height=relief, gloss=layers.gloss * (1 - core))
 
 
+def reduced(sheet: Image.Image) -> Field:
+    """A drawing at twice the size as coverage, 0..1."""
+    return np.array(sheet.reduce(2), dtype=np.float32) / np.float32(255)
+
+
 def _hairs(rng: np.random.Generator, region: Region) -> tuple[Field, Field]:
     """Loose fibres as curved strokes, and the same set a pixel further down for their shadows."""
     height, width = region.alpha.shape
@@ -94,8 +100,7 @@ def _hairs(rng: np.random.Generator, region: Region) -> tuple[Field, Field]:
         level = int(rng.integers(90, 256))
         under.line([(a + 2, b + 2) for a, b in points], fill=level, width=2)
         draw.line(points, fill=level, width=1 + int(rng.random() < 0.4))
-    light, dark = (np.array(s.reduce(2), dtype=np.float32) / 255 for s in (sheet, shadow))
-    return light, dark
+    return reduced(sheet), reduced(shadow)
 
 
 def fray(rng: np.random.Generator, layers: Layers, region: Region, severity: float) -> Layers:
@@ -106,8 +111,8 @@ def fray(rng: np.random.Generator, layers: Layers, region: Region, severity: flo
     ground = blur(layers.albedo, 2.2) * (1 - np.float32(0.25 + 0.35 * severity) * dark)[..., None]
     albedo = layers.albedo * (1 - loose) + ground * loose
     hair = (alpha * light * np.float32(0.35 + 0.6 * severity))[..., None]
-    fresh = np.clip(layers.albedo.mean() * 1.7 + 0.12, 0, 1)
-    albedo = albedo * (1 - hair) + np.float32(fresh) * hair
+    fresh = min(float(layers.albedo[region.mask].mean()) * 1.7 + 0.12, 0.95)
+    albedo = albedo * (1 - hair) + np.array(washed(layers, region, fresh), np.float32) * hair
     relief = layers.height * (1 - loose[..., 0]) + alpha * np.float32(0.5 + severity) * (
         light - 0.8 * dark
     )

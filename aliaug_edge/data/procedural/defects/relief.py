@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from aliaug_edge.data.procedural.filters import blur, spread_max
-from aliaug_edge.data.procedural.layers import Layers, Region, lift
+from aliaug_edge.data.procedural.layers import Layers, Region, lift, washed
 from aliaug_edge.data.procedural.noise import (
     Field,
     fractal,
@@ -90,15 +90,10 @@ def chip(rng: np.random.Generator, layers: Layers, region: Region, severity: flo
     broken, tone = _facets(rng, region)
     rough = fractal(rng, height, width, 4, 3)
     facet = 1 + tone + np.float32(uniform(rng, 0.06, 0.2)) * rough
-    # The core is rarely the colour of the skin, but a washed-out relative of it.
-    skin = layers.albedo[region.mask].mean(axis=0)
-    mean = float(skin.mean())
+    mean = float(layers.albedo[region.mask].mean())
     lighter = uniform(rng, 1.15, 1.5) if rng.random() < 0.6 else uniform(rng, 0.5, 0.8)
-    tint = 0.6 + 0.4 * skin / max(mean, 1e-3)
-    core = lift(
-        np.clip((mean * lighter + 0.05) * facet, 0.01, 1).astype(np.float32),
-        (float(tint[0]), float(tint[1]), float(tint[2])),
-    )
+    tint = washed(layers, region, mean * lighter + 0.05)
+    core = np.clip(lift(facet.astype(np.float32), tint), 0.01, 1)
     weight = (inside * np.float32(0.3 + 0.65 * severity))[..., None]
     albedo = layers.albedo * (1 - weight) + core * weight
     deep = np.float32((0.5 + 1.4 * severity) * min(2.5, 0.5 + region.radius / 7))

@@ -50,14 +50,14 @@ def discolouration(
     """A broad shift of tone or hue that fades out towards the border; texture untouched."""
     height, width = region.alpha.shape
     # Blurred, because the ridge of a distance field would show as a line.
-    level = blur(region.depth, min(region.radius * 0.3, 6.0)) / np.float32(max(region.radius, 1.0))
+    level = blur(region.depth, min(region.radius * 0.22, 5.0)) / np.float32(max(region.radius, 1.0))
     drift = value_noise(rng, height, width, max(region.radius, 6))
-    fade = smoothstep(level * region.alpha + 0.06 * drift * region.alpha, 0.0, 0.55)
-    if rng.random() < 0.45:  # heat tint: straw, purple, blue
+    fade = smoothstep(level * region.alpha + 0.06 * drift * region.alpha, 0.0, 0.42)
+    if rng.random() < 0.35:  # heat tint: straw, purple, blue
         turns = uniform(rng, 0.6, 1.3)
         phase = 2 * math.pi * (turns * level + uniform(rng, 0, 1)) + drift
         bands = np.sin(phase[..., None] + np.array((0.0, 1.3, 2.4), np.float32))
-        hues = np.float32(uniform(rng, -0.4, 0.2)) + 0.4 * bands
+        hues = np.float32(uniform(rng, -0.45, 0.1)) + 0.32 * bands
     else:  # yellowed, browned, burnt, bleached, dulled
         hues = np.array(FADES[int(rng.integers(len(FADES)))], np.float32)
         hues = hues * (1 + 0.12 * drift)[..., None]

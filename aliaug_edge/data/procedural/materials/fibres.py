@@ -13,6 +13,7 @@ from aliaug_edge.data.procedural.noise import (
     cells,
     directional,
     fractal,
+    grid,
     log_uniform,
     smoothstep,
     uniform,
@@ -23,8 +24,7 @@ from aliaug_edge.data.procedural.noise import (
 
 def turned_axes(height: int, width: int, angle: float) -> tuple[Field, Field]:
     """Coordinates along and across `angle`, in pixels."""
-    y = np.arange(height, dtype=np.float32)[:, None]
-    x = np.arange(width, dtype=np.float32)[None, :]
+    y, x = grid(height, width)
     cos, sin = np.float32(math.cos(angle)), np.float32(math.sin(angle))
     along: Field = x * cos + y * sin
     across: Field = y * cos - x * sin

@@ -12,6 +12,7 @@ from aliaug_edge.data.procedural.noise import (
     cells,
     directional,
     fractal,
+    grid,
     heavy,
     log_uniform,
     smoothstep,
@@ -58,7 +59,7 @@ def brushed_metal(rng: np.random.Generator, height: int, width: int, scale: floa
     tone = uniform(rng, 0.38, 0.68) * (
         1 + strength * (0.07 * fine + 0.05 * coarse) * (1 + 0.2 * worn) + 0.03 * worn
     )
-    relief = strength * (0.07 * fine + 0.08 * coarse)
+    relief: Field = strength * (0.07 * fine + 0.08 * coarse)
     return metal(rng, tone, relief, uniform(rng, 0.1, 0.35), log_uniform(rng, 10, 60), angle)
 
 
@@ -83,8 +84,7 @@ def turned_metal(rng: np.random.Generator, height: int, width: int, scale: float
     reach = uniform(rng, 0.1, 2.5) * max(height, width)
     bearing = uniform(rng, 0, 2 * math.pi)
     cy, cx = height / 2 + reach * math.sin(bearing), width / 2 + reach * math.cos(bearing)
-    y = np.arange(height, dtype=np.float32)[:, None] - np.float32(cy)
-    x = np.arange(width, dtype=np.float32)[None, :] - np.float32(cx)
+    y, x = grid(height, width, cy, cx)
     radius: Field = np.sqrt(x * x + y * y)
     pitch = uniform(rng, 2.8, 9) * scale
     start = float(radius.min())
@@ -92,13 +92,15 @@ def turned_metal(rng: np.random.Generator, height: int, width: int, scale: float
     uneven = value_noise(rng, 1, bins, 1, 2.5 * scale)[0]
     slow = value_noise(rng, 1, bins, 1, 30 * scale)[0]
     at = ((radius - start) * 2).astype(np.int32)
-    feed = np.sin(2 * math.pi * radius / pitch + 1.2 * slow[at])
+    feed: Field = np.sin(2 * math.pi * radius / pitch + 1.2 * slow[at]).astype(np.float32)
     patch = 1 + 0.3 * value_noise(rng, height, width, 25 * scale)
     strength = uniform(rng, 0.4, 1.2)
-    tone = uniform(rng, 0.3, 0.6) * (
-        1 + strength * patch * (0.07 * feed + 0.07 * uneven[at]) + 0.04 * slow[at]
+    tone: Field = np.float32(uniform(rng, 0.3, 0.6)) * (
+        1
+        + strength * patch * (0.07 * feed + 0.07 * uneven[at])
+        + 0.04 * slow[at]
+        + 0.03 * white(rng, height, width)
     )
-    tone = tone + 0.02 * white(rng, height, width)
     relief = strength * patch * (0.1 * pitch / 4 * feed + 0.12 * uneven[at])
     # The marks run across the line to the centre.
     grain = bearing + math.pi / 2

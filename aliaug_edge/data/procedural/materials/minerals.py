@@ -7,6 +7,7 @@ import numpy as np
 from aliaug_edge.data.procedural.layers import Layers, lift
 from aliaug_edge.data.procedural.noise import (
     Field,
+    bumps,
     cells,
     fractal,
     log_uniform,
@@ -32,8 +33,8 @@ def specks(
 
 def ceramic(rng: np.random.Generator, height: int, width: int, scale: float) -> Layers:
     """Glaze: bright, smooth, slightly wavy, with body specks showing through."""
-    wave = value_noise(rng, height, width, uniform(rng, 14, 40) * scale)
-    peel = value_noise(rng, height, width, uniform(rng, 4, 8) * scale)
+    wave = bumps(rng, height, width, uniform(rng, 14, 40) * scale)
+    peel = bumps(rng, height, width, uniform(rng, 4, 8) * scale)
     tone = uniform(rng, 0.55, 0.92) * (
         1 + 0.015 * wave + 0.012 * fractal(rng, height, width, 30 * scale)
     )

@@ -9,7 +9,9 @@ import numpy as np
 from aliaug_edge.data.procedural.layers import Layers, lift
 from aliaug_edge.data.procedural.noise import (
     Field,
+    bumps,
     directional,
+    grid,
     log_uniform,
     uniform,
     value_noise,
@@ -36,7 +38,7 @@ def body(
     grain: float,
 ) -> Layers:
     level = np.full(tone.shape, gloss, np.float32)
-    level = level * (1 + 0.1 * value_noise(rng, *tone.shape, 30))
+    level = level * (1 + 0.1 * value_noise(rng, tone.shape[0], tone.shape[1], 30))
     return Layers(
         lift(np.clip(tone, 0.01, 1).astype(np.float32), tint),
         relief.astype(np.float32),
@@ -53,13 +55,11 @@ def plastic(rng: np.random.Generator, height: int, width: int, scale: float) -> 
     """Injection moulding: one colour, an eroded-tool grain, faint flow lines."""
     size = uniform(rng, 1.4, 4.5) * scale
     # A band of frequencies looks like spark erosion; a low-pass would look like fog.
-    erosion = value_noise(rng, height, width, size) - 0.6 * value_noise(
-        rng, height, width, size * 2.5
-    )
+    erosion = bumps(rng, height, width, size * 1.1) - 0.6 * bumps(rng, height, width, size * 2.6)
     angle = uniform(rng, 0, math.pi)
     flow = directional(rng, height, width, angle, 120 * scale, 7 * scale)
     depth = uniform(rng, 0.03, 0.4)
-    tone = log_uniform(rng, 0.1, 0.75) * (
+    tone: Field = log_uniform(rng, 0.1, 0.75) * (
         1 + 0.015 * flow + 0.012 * white(rng, height, width) + 0.03 * depth * erosion
     )
     relief = depth * erosion + 0.05 * flow
@@ -73,15 +73,14 @@ def rubber(rng: np.random.Generator, height: int, width: int, scale: float) -> L
     """Dark, matt, dusty; half of the parts with moulded ribs."""
     dusty = value_noise(rng, height, width, 12 * scale)
     fine = white(rng, height, width)
-    grain = value_noise(rng, height, width, 1.8 * scale)
+    grain = bumps(rng, height, width, 1.9 * scale)
     angle = uniform(rng, 0, math.pi)
-    relief = 0.18 * grain + 0.1 * dusty
+    relief: Field = 0.18 * grain + 0.1 * dusty
     if rng.random() < 0.45:
-        y = np.arange(height, dtype=np.float32)[:, None]
-        x = np.arange(width, dtype=np.float32)[None, :]
+        y, x = grid(height, width)
         across = y * math.cos(angle) - x * math.sin(angle)
         pitch = uniform(rng, 9, 26) * scale
-        rib = np.tanh(2.5 * np.sin(2 * math.pi * across / pitch))
+        rib = np.tanh(2.5 * np.sin(2 * math.pi * across / pitch)).astype(np.float32)
         relief = relief + uniform(rng, 0.4, 1.1) * pitch / 12 * rib
     tone = log_uniform(rng, 0.05, 0.16) * (1 + 0.1 * dusty + 0.08 * fine + 0.08 * grain)
     return body(
@@ -91,10 +90,10 @@ def rubber(rng: np.random.Generator, height: int, width: int, scale: float) -> L
 
 def painted(rng: np.random.Generator, height: int, width: int, scale: float) -> Layers:
     """Lacquer: orange peel, a strong hue or none, sometimes metal flakes."""
-    peel = value_noise(rng, height, width, uniform(rng, 5, 12) * scale)
+    peel = bumps(rng, height, width, uniform(rng, 5, 12) * scale)
     slow = value_noise(rng, height, width, 45 * scale)
-    flake = np.maximum(white(rng, height, width) - 1.2, 0) * uniform(rng, 0.0, 0.25)
-    tone = log_uniform(rng, 0.08, 0.7) * (1 + 0.02 * slow + 0.01 * peel) * (1 + flake)
+    flake = np.maximum(white(rng, height, width) - 1.2, 0) * np.float32(uniform(rng, 0.0, 0.25))
+    tone: Field = log_uniform(rng, 0.08, 0.7) * (1 + 0.02 * slow + 0.01 * peel) * (1 + flake)
     relief = uniform(rng, 0.08, 0.4) * peel + 0.15 * slow
     tint = hue(rng, uniform(rng, 0.0, 0.6))
     return body(

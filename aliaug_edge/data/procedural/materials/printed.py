@@ -96,19 +96,21 @@ def ink(rng: np.random.Generator, height: int, width: int) -> Field:
         sheet = sheet.rotate(uniform(rng, -6, 6), Image.Resampling.NEAREST)
     if rng.random() < 0.25:
         sheet = sheet.rotate(90).resize((wide, tall))
-    return np.array(sheet.reduce(OVER), dtype=np.float32) / 255
+    return np.array(sheet.reduce(OVER), dtype=np.float32) / np.float32(255)
 
 
 def printed(rng: np.random.Generator, height: int, width: int, scale: float) -> Layers:
     cover = ink(rng, height, width)
     fibres = fractal(rng, height, width, 6 * scale, 3)
-    paper = uniform(rng, 0.65, 0.95) * (1 + 0.015 * fibres + 0.012 * white(rng, height, width))
-    dark = log_uniform(rng, 0.03, 0.2) * (1 + 0.08 * value_noise(rng, height, width, 2))
+    speckle = 0.015 * fibres + 0.012 * white(rng, height, width)
+    paper: Field = (uniform(rng, 0.65, 0.95) * (1 + speckle)).astype(np.float32)
+    cloud = 1 + 0.08 * value_noise(rng, height, width, 2)
+    dark: Field = (log_uniform(rng, 0.03, 0.2) * cloud).astype(np.float32)
     sheet, colour = hue(rng, uniform(rng, 0.0, 0.12)), hue(rng, uniform(rng, 0.0, 0.6))
     if rng.random() < 0.3:  # light print on a dark panel
         paper, dark = dark, paper
         sheet, colour = colour, sheet
-    mix = (cover * uniform(rng, 0.75, 1.0))[..., None]
+    mix = (cover * np.float32(uniform(rng, 0.75, 1.0)))[..., None]
     albedo = lift(paper, sheet) * (1 - mix) + lift(dark, colour) * mix
     shape = (height, width)
     return Layers(
