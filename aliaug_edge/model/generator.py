@@ -98,7 +98,8 @@ class Generator(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """`forward`, and the image's latent beside it."""
         latent, image_taps = self.encode(image)
-        mask_latent, mask_taps = None, []
+        mask_latent: Tensor | None = None
+        mask_taps: list[Tensor] = []
         if self.conditioning != "light":
             mask_latent, mask_taps = self.encode(cond.paint(mask, colour))
         denoised = self.denoise(latent, mask, colour, noise, severity, prompt_embeds, mask_latent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -41,10 +42,11 @@ class Batch:
     def to(self, device: torch.device) -> Batch:
         """The batch on another device."""
         moved = {
-            name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+            name: value.to(device, non_blocking=True)
             for name, value in vars(self).items()
+            if isinstance(value, Tensor)
         }
-        return Batch(**moved)
+        return dataclasses.replace(self, **moved)
 
 
 def class_colour(index: int) -> Colour:

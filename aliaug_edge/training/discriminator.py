@@ -1,6 +1,8 @@
-"""A class-conditional PatchGAN: is this patch a real defect of the class that the mask's colour says?"""
+"""A class-conditional PatchGAN: is this patch a real defect of the class that the colour names?"""
 
 from __future__ import annotations
+
+import itertools
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +23,7 @@ class PatchDiscriminator(nn.Module):
         widths = [6, width, 2 * width, 4 * width]
         self.blocks = nn.ModuleList(
             nn.Sequential(spectral_norm(nn.Conv2d(a, b, 4, stride=2, padding=1)), nn.LeakyReLU(0.2))
-            for a, b in zip(widths[:-1], widths[1:], strict=True)
+            for a, b in itertools.pairwise(widths)
         )
         self.head = spectral_norm(nn.Conv2d(widths[-1], 1, 3, padding=1))
 

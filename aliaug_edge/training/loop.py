@@ -1,4 +1,4 @@
-"""The training loop, shared by pretraining and fine-tuning: steps, EMA, logs, checkpoints, resume."""
+"""The training loop of pretraining and fine-tuning: steps, EMA, logs, checkpoints, resume."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class _Ema:
 
 
 class _Log:
-    """metrics.jsonl, TensorBoard and the progress line. A resumed run drops lines past its start."""
+    """metrics.jsonl, TensorBoard, the progress line. A resumed run drops lines past its start."""
 
     def __init__(self, folder: Path, start: int, progress: bool) -> None:
         from torch.utils.tensorboard import SummaryWriter

@@ -39,7 +39,7 @@ def masked_l1(a: Tensor, b: Tensor, where: Tensor) -> Tensor:
 
 
 def inside_loss(output: Tensor, target: Tensor, mask: Tensor, paired: Tensor) -> Tensor:
-    """L1 under the mask, averaged per sample so that a small defect counts as much as a large one."""
+    """L1 under the mask, averaged per sample: a small defect counts as much as a large one."""
     error = ((output - target).abs() * mask).sum(dim=(1, 2, 3))
     per_sample = error / (3 * mask.sum(dim=(1, 2, 3))).clamp(min=1.0)
     return (per_sample * paired).sum() / paired.sum().clamp(min=1.0)

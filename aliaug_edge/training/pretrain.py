@@ -14,6 +14,7 @@ from aliaug_edge.data.procedural import DEFECT_CLASSES, MATERIALS
 from aliaug_edge.model import tiny
 from aliaug_edge.model.base import Base, extras_of, generator_from, save_base
 from aliaug_edge.model.conditioning import Conditioning
+from aliaug_edge.model.generator import Generator
 from aliaug_edge.model.text import COLOUR_PROMPT, embed_prompts
 from aliaug_edge.training.discriminator import PatchDiscriminator
 from aliaug_edge.training.loop import LoopSettings, run_loop
@@ -26,7 +27,7 @@ RECIPE = "pretrain.json"
 
 @dataclass(frozen=True)
 class PretrainSettings:
-    """The recipe of a base. `coarse_steps` of `steps` run on `coarse_crop`² pixels, then `crop`²."""
+    """The recipe of a base: `coarse_steps` of `steps` see `coarse_crop`² pixels, then `crop`²."""
 
     steps: int = 9000
     coarse_steps: int = 6000
@@ -97,7 +98,7 @@ def pretrain(settings: PretrainSettings, folder: Path, *, progress: bool = True)
     return folder / "base"
 
 
-def _new_base(settings: PretrainSettings) -> tuple[Base, torch.nn.Module]:
+def _new_base(settings: PretrainSettings) -> tuple[Base, Generator]:
     torch.manual_seed(settings.seed)
     words = " ".join([*DEFECT_CLASSES, *MATERIALS, COLOUR_PROMPT, "a on with defect"])
     tokenizer = tiny.new_tokenizer(tuple(words.replace("_", " ").split()))
@@ -112,7 +113,7 @@ def _new_base(settings: PretrainSettings) -> tuple[Base, torch.nn.Module]:
     return base, generator_from(base, settings.conditioning)
 
 
-def _save(base: Base, generator: torch.nn.Module, settings: PretrainSettings, folder: Path) -> None:
+def _save(base: Base, generator: Generator, settings: PretrainSettings, folder: Path) -> None:
     """Split the widened `conv_in` off, so that `unet/` stays a standard four-channel U-Net."""
     extras = extras_of(generator)
     narrow = tiny.new_unet()

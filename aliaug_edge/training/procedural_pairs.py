@@ -23,7 +23,7 @@ COLOUR_SHARE = 0.35  # samples whose class is carried by the mask's colour inste
 
 @dataclass(frozen=True)
 class PairCache:
-    """`count` rendered pairs of side² pixels: good and defect (n, side, side, 3), mask (n, side, side)."""
+    """Rendered pairs: good and defect (n, side, side, 3), mask (n, side, side), uint8."""
 
     good: NDArray[np.uint8]
     defect: NDArray[np.uint8]
@@ -45,7 +45,7 @@ def pair_cache(folder: Path, count: int, side: int, seed: int) -> PairCache:
 
 
 def draw_batch(cache: PairCache, step: int, *, seed: int, size: int, crop: int) -> Batch:
-    """The batch of this step: `size` pairs, cropped to `crop`² around the defect, turned and flipped."""
+    """The batch of this step: `size` pairs, `crop`² pixels on the defect, turned and flipped."""
     rng = np.random.default_rng([seed, step])
     chosen = rng.integers(0, len(cache.severity), size=size)
     rows = [_draw(cache, int(index), crop, rng) for index in chosen]

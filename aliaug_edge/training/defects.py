@@ -1,0 +1,234 @@
+"""The user's photos as training batches: paired by inpainting, unpaired on other good parts.
+
+Paired: the input is the good counterpart where the data has it, else the defective photo with the
+defect inpainted away; the target is the photo itself. Unpaired: a random good photo and the mask of
+a defect; outside the mask the target is the input, under it only the discriminator judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aliaug_edge import crops, imaging
+from aliaug_edge.data.inpaint import inpaint
+from aliaug_edge.data.load import load_pair
+from aliaug_edge.data.samples import Dataset, Sample
+from aliaug_edge.errors import DataError
+from aliaug_edge.labels.components import components
+from aliaug_edge.training.batch import WHITE, Batch, Colour, class_colour
+
+UInt8 = NDArray[np.uint8]
+ZOOM = (0.8, 1.25)  # random scale of the training window
+GAIN = (0.85, 1.15)  # random exposure, the same for input and target
+MAX_GOOD = 400  # good photos held in memory; more add nothing in a run of minutes
+
+
+@dataclass(frozen=True)
+class Defect:
+    """One defective photo, its good counterpart, and where its defects are.
+
+    `severity` is the rank of the defect's contrast within its class, in (0, 1): so a severity drawn
+    uniformly at generation reproduces the strengths that were seen.
+    """
+
+    defect_class: str
+    image: UInt8
+    good: UInt8
+    mask: UInt8
+    boxes: tuple[crops.Window, ...]
+    severity: float
+
+
+@dataclass(frozen=True)
+class DefectSource:
+    """All that a run learns from, in memory, with the prompt and colour of each class."""
+
+    defects: dict[str, tuple[Defect, ...]]
+    goods: tuple[UInt8, ...]
+    prompts: dict[str, str]
+    colours: dict[str, Colour]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return tuple(self.prompts)
+
+
+def load_source(
+    dataset: Dataset, classes: Sequence[str], prompts: dict[str, str], seed: int
+) -> DefectSource:
+    """Read the train pool of `dataset`.
+
+    Raises:
+        DataError: a class has no usable train defect, or a file is bad.
+    """
+    rng = np.random.default_rng([seed, 77])
+    found: dict[str, list[Defect]] = {name: [] for name in classes}
+    for sample in dataset.defects("train"):
+        if sample.defect_class in found:
+            found[sample.defect_class].append(_read(sample, rng))
+    if empty := [name for name, items in found.items() if not items]:
+        raise DataError(
+            f"{dataset.root}: no train defects with masks for {', '.join(empty)}; add some or "
+            "leave the class out with --classes"
+        )
+    goods = dataset.goods("train")
+    if len(goods) > MAX_GOOD:
+        chosen = sorted(rng.choice(len(goods), MAX_GOOD, replace=False).tolist())
+        goods = tuple(goods[i] for i in chosen)
+    return DefectSource(
+        defects={name: _ranked(items) for name, items in found.items()},
+        goods=tuple(imaging.load_image(sample.image_path) for sample in goods),
+        prompts={name: prompts[name] for name in classes},
+        colours={name: class_colour(index) for index, name in enumerate(classes)},
+    )
+
+
+def draw_defects(
+    source: DefectSource,
+    step: int,
+    *,
+    seed: int,
+    size: int,
+    crop: int,
+    colour_carrier: bool,
+    unpaired_share: float,
+) -> Batch:
+    """The batch of this step: `size` samples, classes equally likely, crops of `crop`² pixels."""
+    rng = np.random.default_rng([seed, step])
+    rows = []
+    for _ in range(size):
+        name = source.classes[int(rng.integers(len(source.classes)))]
+        row = _row(source, name, crop, unpaired_share, rng)
+        row["colour"] = source.colours[name] if colour_carrier else WHITE
+        row["class_colour"] = source.colours[name]
+        row["prompt"] = source.prompts[name]
+        rows.append(row)
+    tensors = {
+        name: torch.from_numpy(np.stack([row[name] for row in rows]).astype(np.float32))
+        for name in rows[0]
+        if name != "prompt"
+    }
+    return Batch(**tensors, prompts=tuple(row["prompt"] for row in rows))
+
+
+def mask_bank(source: DefectSource) -> dict[str, list[UInt8]]:
+    """The tight shapes of every training defect per class, 0 and 255, for placement."""
+    return {
+        name: [
+            defect.mask[b.top : b.top + b.height, b.left : b.left + b.width]
+            for defect in items
+            for b in defect.boxes
+        ]
+        for name, items in source.defects.items()
+    }
+
+
+def _read(sample: Sample, rng: np.random.Generator) -> Defect:
+    image, mask = load_pair(sample)
+    if sample.good_path is not None:
+        good = imaging.load_image(sample.good_path)
+        if good.shape != image.shape:
+            raise DataError(
+                f"{sample.good_path}: its size {good.shape[1]}x{good.shape[0]} differs from that "
+                f"of {sample.image_path}, {image.shape[1]}x{image.shape[0]}"
+            )
+    else:
+        good = inpaint(image, mask, rng)
+    inside = mask > 0
+    contrast = float(np.abs(image[inside].astype(np.float32) - good[inside]).mean())
+    return Defect(sample.defect_class, image, good, mask, _boxes(mask), contrast)
+
+
+def _boxes(mask: UInt8) -> tuple[crops.Window, ...]:
+    """Boxes of the mask's parts; specks under 1 % of the largest are no defects of their own."""
+    parts = components(mask)
+    largest = max(part.area for part in parts)
+    return tuple(
+        crops.Window(part.top, part.left, *part.pixels.shape)
+        for part in parts
+        if part.area >= max(4, 0.01 * largest)
+    ) or (crops.mask_box(mask),)
+
+
+def _ranked(items: list[Defect]) -> tuple[Defect, ...]:
+    order = np.argsort(np.argsort([d.severity for d in items], kind="stable"), kind="stable")
+    return tuple(
+        Defect(d.defect_class, d.image, d.good, d.mask, d.boxes, (float(rank) + 0.5) / len(items))
+        for d, rank in zip(items, order, strict=True)
+    )
+
+
+def _row(
+    source: DefectSource, name: str, crop: int, unpaired_share: float, rng: np.random.Generator
+) -> dict[str, Any]:
+    items = source.defects[name]
+    defect = items[int(rng.integers(len(items)))]
+    real, good, mask = _cropped(defect, crop, rng)
+    if source.goods and rng.random() < unpaired_share:
+        canvas = source.goods[int(rng.integers(len(source.goods)))]
+        image = _augmented([_random_crop(canvas, crop, rng)], rng)[0]
+        shape = _augmented([mask], rng, gain=False)[0]
+        target, paired, severity = image, 0.0, float(rng.random())
+        real, real_mask = _augmented([real, mask], rng)
+    else:
+        image, target, shape = _augmented([good, real, mask], rng)
+        paired, severity = 1.0, defect.severity
+        real, real_mask = target, shape
+    return {
+        "image": _to_model(image),
+        "target": _to_model(target),
+        "real": _to_model(real),
+        "mask": (shape > 127)[None],
+        "real_mask": (real_mask > 127)[None],
+        "severity": [severity],
+        "paired": paired,
+    }
+
+
+def _cropped(defect: Defect, crop: int, rng: np.random.Generator) -> tuple[UInt8, UInt8, UInt8]:
+    """Photo, counterpart and mask around one part of the defect, at `crop`² pixels."""
+    box = defect.boxes[int(rng.integers(len(defect.boxes)))]
+    zoom = float(rng.uniform(*ZOOM))
+    side = max(16, round(crop * zoom))
+    shift = (float(rng.random()), float(rng.random()))
+    window = crops.window_around(box, defect.mask.shape, (side, side), shift)
+    hw = (crop, crop)
+    return (
+        crops.resize(crops.cut(defect.image, window), hw),
+        crops.resize(crops.cut(defect.good, window), hw),
+        crops.resize_mask(crops.cut(defect.mask, window), hw),
+    )
+
+
+def _random_crop(image: UInt8, crop: int, rng: np.random.Generator) -> UInt8:
+    side = max(16, round(crop * float(rng.uniform(*ZOOM))))
+    top = int(rng.integers(0, max(1, image.shape[0] - side + 1)))
+    left = int(rng.integers(0, max(1, image.shape[1] - side + 1)))
+    box = crops.Window(top, left, 1, 1)
+    window = crops.window_around(box, image.shape[:2], (side, side), (0.0, 0.0))
+    return crops.resize(crops.cut(image, window), (crop, crop))
+
+
+def _augmented(
+    images: Sequence[UInt8], rng: np.random.Generator, *, gain: bool = True
+) -> list[UInt8]:
+    """The same flip for all, and the same exposure for all but masks (two-dimensional)."""
+    flip_y, flip_x = bool(rng.integers(2)), bool(rng.integers(2))
+    factor = float(rng.uniform(*GAIN)) if gain else 1.0
+    out = []
+    for image in images:
+        flipped = image[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
+        if flipped.ndim == 3:
+            flipped = np.clip(flipped * factor, 0, 255).astype(np.uint8)
+        out.append(flipped)
+    return out
+
+
+def _to_model(image: UInt8) -> NDArray[np.float32]:
+    return imaging.images_to_tensor(np.ascontiguousarray(image)[None])[0]
