@@ -24,13 +24,23 @@ class NonFiniteError(AliAugError):
 
 
 class Pipeline:
-    """Runs a bundle's fused generator. A context manager; `engine_s` sums the time inside it."""
+    """Runs a bundle's fused generator. A context manager; `engine_s` sums the time inside it.
 
-    def __init__(self, bundle: Bundle, engine: str = "auto", threads: int | None = None) -> None:
+    A fixed `batch` lets the engine optimise for it, and every call must then have it.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        engine: str = "auto",
+        threads: int | None = None,
+        batch: int | None = None,
+    ) -> None:
         self.bundle = bundle
         self.engine_s = 0.0
         self._choice = engine
         self._threads = threads
+        self._batch = batch
         self._engines: dict[tuple[int, int], Engine] = {}
         self._stack = contextlib.ExitStack()
         self._inputs = {spec.name for spec in bundle.graphs[GRAPH].inputs}
@@ -114,9 +124,11 @@ class Pipeline:
                     GRAPH,
                     engine=self._choice,
                     size_hw=size_hw,
+                    batch=self._batch,
                     threads=self._threads,
                 )
             )
+            self._choice = self._engines[size_hw].name  # auto decides once, for all sizes
         return self._engines[size_hw]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from aliaug_edge.bundle import Bundle
+from aliaug_edge.engines import open_engine
 from aliaug_edge.errors import DataError, OutputError
 from aliaug_edge.generation import folder
 from aliaug_edge.generation.assemble import assemble
@@ -30,6 +31,7 @@ from aliaug_edge.generation.sample import (
     write_sample,
 )
 from aliaug_edge.generation.sources import Sources
+from aliaug_edge.labels.writer import check_formats
 
 WORKERS = 2  # threads that read ahead and write behind; zlib, decoding and files release the GIL
 AHEAD = 3  # requests prepared before the engine asks for them
@@ -121,7 +123,7 @@ def generate_dataset(
         todo = [request for request in requests if request.index not in records]
         made = len(todo)
         if todo:
-            with Pipeline(bundle, settings.engine, threads) as pipeline:
+            with Pipeline(bundle, settings.engine, threads, batch=1) as pipeline:
                 show = partial(progress or _silent, len(requests))
                 _make(todo, len(records), pipeline, settings, sources, out_dir, show)
                 engine_s = pipeline.engine_s
@@ -141,6 +143,8 @@ def _planned(
     if masks_dir is not None and settings.area is not None:
         raise DataError("--area and --masks exclude each other: mask files are used as they are")
     settings = check_settings(settings, bundle)
+    check_formats(settings.labels)
+    open_engine(bundle, engine=settings.engine)  # not entered: only to hear now if it cannot run
     sources = Sources(images_dir, masks_dir, settings.procedural_hw)
     requests = plan_requests(settings, bundle, sources.names, sources.mask_names)
     sources.check_masks(request.source_image for request in requests)
