@@ -84,8 +84,8 @@ def _triplets(
     pairs, problems = pair_by_name(targets, masks)
     goods: dict[Path, Path] = {}
     if inputs or (root / f"{split}_C").is_dir():
-        goods, unpaired = pair_by_name(targets, inputs)
-        problems += [p.replace("mask", "input") for p in unpaired if p not in problems]
+        goods, unpaired = pair_by_name(targets, inputs, kind="input")
+        problems += unpaired
     samples = []
     for target, mask in pairs.items():
         prompt = next((prompts[n] for n in (target.name, mask.name) if n in prompts), None)

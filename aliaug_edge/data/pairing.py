@@ -13,15 +13,16 @@ MASK_SUFFIX = "_mask"
 
 
 def pair_by_name(
-    images: Iterable[Path], masks: Iterable[Path]
+    images: Iterable[Path], masks: Iterable[Path], kind: str = "mask"
 ) -> tuple[dict[Path, Path], list[str]]:
     """Pairs {image: mask}, and a line for every image or mask that cannot be paired.
 
     A mask belongs to the image whose stem it has, else to the one whose stem plus `_mask` it has.
+    `kind` is what the lines call it, for other files that belong to images by the same rule.
     """
     by_stem = _by_stem(images)
     problems = [
-        f"{_both(same)} have the same name, so their mask cannot be told apart"
+        f"{_both(same)} have the same name, so their {kind} cannot be told apart"
         for same in by_stem.values()
         if len(same) > 1
     ]
@@ -29,7 +30,7 @@ def pair_by_name(
     for mask in sorted(masks):
         stem = _image_stem(mask.stem, by_stem)
         if stem is None:
-            problems.append(f"mask {mask} has no image named {_bare(mask.stem)}")
+            problems.append(f"{kind} {mask} has no image named {_bare(mask.stem)}")
         else:
             candidates[stem].append(mask)
 
@@ -37,9 +38,9 @@ def pair_by_name(
     for stem, same in by_stem.items():
         found = candidates.get(stem, [])
         if len(found) > 1:
-            problems.append(f"{same[0]} has two masks: {_both(found)}; keep one")
+            problems.append(f"{same[0]} has two files as its {kind}: {_both(found)}; keep one")
         elif not found:
-            problems.append(f"{same[0]} has no mask named {stem} or {stem}{MASK_SUFFIX}")
+            problems.append(f"{same[0]} has no {kind} named {stem} or {stem}{MASK_SUFFIX}")
         elif len(same) == 1:
             pairs[same[0]] = found[0]
     return pairs, problems
