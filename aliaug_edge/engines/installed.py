@@ -9,6 +9,7 @@ from pathlib import Path
 
 CPU_INSTALL = "pip install 'aliaug-edge[cpu]'"
 CUDA_INSTALL = "pip install 'aliaug-edge[cuda]'"
+CUDA_LIBRARIES = "pip install 'onnxruntime-gpu[cuda,cudnn]'"
 _UNINSTALL = "pip uninstall -y onnxruntime onnxruntime-gpu"
 CPU_REINSTALL = f"{_UNINSTALL} && {CPU_INSTALL}"
 CUDA_REINSTALL = f"{_UNINSTALL} && {CUDA_INSTALL}"

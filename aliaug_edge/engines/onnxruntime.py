@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from aliaug_edge.bundle import GraphSpec
 from aliaug_edge.engines.base import require_entered
 from aliaug_edge.engines.gpu import probe_gpus
-from aliaug_edge.engines.installed import CUDA_REINSTALL, onnxruntime_fault
+from aliaug_edge.engines.installed import CUDA_LIBRARIES, CUDA_REINSTALL, onnxruntime_fault
 from aliaug_edge.engines.shapes import bind_specs, bound_names, free_dimensions
 from aliaug_edge.engines.threads import thread_count
 from aliaug_edge.errors import AliAugError, BundleError, MissingDependencyError
@@ -90,13 +90,11 @@ class OnnxRuntimeEngine:
         return self._outputs
 
     def __enter__(self) -> OnnxRuntimeEngine:
-        if self._device == "cuda":
-            self._session = self._new_session([(_CUDA, _CUDA_OPTIONS), _CPU])
-            if _CUDA not in self._session.get_providers():
-                self._give_up_cuda()
-        else:
-            self._session = self._new_session([_CPU])
-        self._check_session()
+        session = self._cuda_session() if self._device == "cuda" else None
+        if session is None:
+            session = self._cpu_session()
+        self._check_session(session)
+        self._session = session
         if self._asked == "auto":
             reason = self._no_cuda or "a GPU answers and ONNX Runtime can use it"
             print(f"engine: {self.name} ({reason})", file=sys.stderr)
@@ -122,16 +120,35 @@ class OnnxRuntimeEngine:
                 f"{self.name} | {self._graph_path.name} failed while running: {_one_line(error)}"
             ) from error
 
-    def _new_session(self, providers: list[Any]) -> Any:
+    def _cpu_session(self) -> Any:
         try:
-            return self._runtime.InferenceSession(
-                str(self._graph_path), self._session_options(), providers=providers
-            )
+            return self._new_session([_CPU])
         except Exception as error:
             raise BundleError(
                 f"{self.name} | {self._graph_path} cannot be loaded: {_one_line(error)}; "
                 "export the bundle again"
             ) from error
+
+    def _cuda_session(self) -> Any:
+        """A session on CUDA; None where CUDA does not start and the CPU may take over."""
+        try:
+            session = self._new_session([(_CUDA, _CUDA_OPTIONS), _CPU])
+            if _CUDA in session.get_providers():
+                return session
+            # ONNX Runtime does not raise when a provider's libraries are missing.
+            self._no_cuda = f"the CUDA provider did not start; its libraries: {CUDA_LIBRARIES}"
+        except Exception as error:
+            self._no_cuda = f"the CUDA provider did not start: {_one_line(error)}"
+        if self._asked == "cuda":
+            raise _cuda_error(self._no_cuda)
+        self._device = "cpu"
+        return None
+
+    def _new_session(self, providers: list[Any]) -> Any:
+        """Without the runtime's own fallback, which prints on stdout and changes device mid-run."""
+        return self._runtime.InferenceSession(
+            str(self._graph_path), self._session_options(), providers=providers, enable_fallback=0
+        )
 
     def _session_options(self) -> Any:
         options = self._runtime.SessionOptions()
@@ -147,32 +164,20 @@ class OnnxRuntimeEngine:
             options.add_free_dimension_override_by_name(name, value)
         return options
 
-    def _check_session(self) -> None:
+    def _check_session(self, session: Any) -> None:
         sides = (
-            ("input", self._spec.inputs, self._session.get_inputs()),
-            ("output", self._spec.outputs, self._session.get_outputs()),
+            ("input", self._spec.inputs, session.get_inputs()),
+            ("output", self._spec.outputs, session.get_outputs()),
         )
         for side, declared, found in sides:
             want = {tensor.name: tensor.dtype for tensor in declared}
             have = {tensor.name: _DTYPES.get(tensor.type, tensor.type) for tensor in found}
             if want != have:
-                self._session = None
                 raise BundleError(
                     f"{self.name} | {self._graph_path} is not the graph that bundle.json "
                     f"describes: expected {side}s {want}, the file has {have}; "
                     "export the bundle again"
                 )
-
-    def _give_up_cuda(self) -> None:
-        """ONNX Runtime does not raise when CUDA fails to start: the session is on the CPU then."""
-        self._no_cuda = (
-            "the CUDA provider did not start; it needs CUDA and cuDNN libraries: "
-            "pip install 'onnxruntime-gpu[cuda,cudnn]'"
-        )
-        self._device = "cpu"
-        if self._asked == "cuda":
-            self._session = None
-            raise _cuda_error(self._no_cuda)
 
 
 def _import_onnxruntime() -> Any:
