@@ -18,6 +18,10 @@ from typing import Any
 
 from aliaug_edge.errors import OutputError
 
+# The mask can only be read by setting it, which is safe once, before there are writing threads.
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace `path` by `data` in one step; on any failure what stood there before is untouched.
@@ -33,7 +37,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         )
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
-        os.chmod(temporary, 0o666 & ~_umask())  # noqa: PTH101 - mkstemp makes files private
+        os.chmod(temporary, 0o666 & ~_UMASK)  # noqa: PTH101 - mkstemp makes files private
         os.replace(temporary, path)  # noqa: PTH105
         temporary = None
     except OSError as error:
@@ -89,7 +93,7 @@ def staged_dir(target: Path) -> Iterator[Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         staged = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
-        staged.chmod(0o777 & ~_umask())
+        staged.chmod(0o777 & ~_UMASK)
     except OSError as error:
         raise OutputError(f"cannot write {target}: {error.strerror or error}") from error
     try:
@@ -104,9 +108,3 @@ def staged_dir(target: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
