@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,11 +30,11 @@ DEFECT_CLASSES: tuple[str, ...] = tuple(PAINTERS)
 
 # Share of the frame that a mask of the class takes.
 AREAS = {
-    "scratch": (0.0028, 0.022),
-    "crack": (0.0028, 0.028),
-    "blowhole": (0.0015, 0.03),
+    "scratch": (0.003, 0.024),
+    "crack": (0.0032, 0.03),
+    "blowhole": (0.002, 0.03),
     "discolouration": (0.02, 0.14),
-    "inclusion": (0.002, 0.04),
+    "inclusion": (0.0025, 0.045),
 }
 # Mean change inside the mask, in grey levels at severity 1.
 CONTRAST = {"dent": 26.0, "discolouration": 17.0, "stain": 34.0, "crack": 44.0, "scratch": 40.0}
@@ -106,7 +107,7 @@ def _mask(rng: np.random.Generator, layers: Layers, defect_class: str) -> Mask:
     outline = defect_class
     if rng.random() < 0.15:
         outline = DEFECT_CLASSES[int(rng.integers(len(DEFECT_CLASSES)))]
-    low, high = AREAS.get(outline, (0.003, 0.08))
+    low, high = AREAS.get(outline, (0.004, 0.08))
     solid = layers.part > 0.5
     border = np.argwhere((layers.part > 0.3) & (layers.part < 0.9))
     best = np.zeros((height, width), np.bool_)
@@ -167,12 +168,13 @@ def _balance(good: Field, bad: Field, mask: Mask, severity: float, full: float) 
     before = good[mask]
     texture = 255 * float(before.std(axis=0).mean())
     level = (0.35 + float(before.mean())) / 0.8
-    wanted = (5.0 + full * severity) * level + (0.15 + 0.15 * severity) * min(texture, 40.0)
+    wanted = (5.0 + full * severity) * level + (0.28 + 0.1 * severity) * min(texture, 45.0)
     ratio = np.log((bad + floor) / (good + floor))
     gain, values = 1.0, bad
     for _ in range(2):
-        mean = 255 * float(np.abs(values[mask] - before).mean())
-        gain = min(max(gain * (wanted / max(mean, 0.2)) ** 0.85, 0.3), 2.5)
+        # Root mean square: a few strong lines in a wide mask are visible enough.
+        seen = 255 * math.sqrt(float(((values[mask] - before) ** 2).mean()))
+        gain = min(max(gain * (wanted / max(seen, 0.2)) ** 0.85, 0.3), 2.5)
         values = (good + floor) * np.exp(np.clip(ratio * np.float32(gain), -2.0, 1.4)) - floor
     result: Field = np.clip(values, 0, 1).astype(np.float32)
     return result

@@ -24,8 +24,9 @@ def _groove(rng: np.random.Generator, region: Region) -> tuple[Field, Field]:
     """Core and rim of the scratch lines, 0..1: the mask's own line, or a scuff of many lines."""
     height, width = region.alpha.shape
     if region.thin:
-        level = region.depth / np.float32(max(region.radius, 1.0))
-        core = smoothstep(level, 0.35, 0.95)
+        # Smoothed, because depth alternates from pixel to pixel along a slanting line.
+        level = blur(region.depth, 0.7)
+        core = smoothstep(level / level.max(), 0.35, 0.85)
         return core, region.alpha * (1 - core)
     angle = region.angle + float(rng.normal(0, 0.06))
     lines = directional(rng, height, width, angle, uniform(rng, 40, 120), 0.45)
@@ -60,14 +61,14 @@ def crack(rng: np.random.Generator, layers: Layers, region: Region, severity: fl
     height, width = region.alpha.shape
     if region.thin:
         uneven = 0.25 * value_noise(rng, height, width, 5)
-        core = smoothstep(region.depth + uneven, 0.55, 1.7)
+        core = smoothstep(blur(region.depth, 0.5) + uneven, 0.35, 1.1)
     else:
-        size = min(max(region.radius * uniform(rng, 0.9, 1.5), 6.0), 26.0)
+        size = min(max(region.radius * uniform(rng, 0.65, 1.15), 5.5), 26.0)
         first, second, _ = cells(rng, height, width, size, 0.95)
         ragged = 0.05 * value_noise(rng, height, width, 2.5)
         broken = value_noise(rng, height, width, size)
         gap = (second - first + ragged) * np.float32(size)
-        core = smoothstep(-gap, -2.4, -0.9) * smoothstep(broken, -1.1, -0.4)
+        core = smoothstep(-gap, -2.0, -0.7) * smoothstep(broken, -1.7, -1.0)
     core = core * region.alpha
     dark = np.float32(0.5 + 0.48 * severity) * core
     albedo = layers.albedo * (1 - dark)[..., None]

@@ -26,7 +26,7 @@ def _bowls(rng: np.random.Generator, region: Region) -> Field:
         peak = np.where(region.mask, spread_max(peak), 0)
     level = region.depth / np.maximum(peak, 1)
     # A quarter of a disc lies deeper than half its radius, but half of a band.
-    if region.radius < 13 and float((level[region.mask] > 0.5).mean()) < 0.45:
+    if region.radius < 13 and float((level[region.mask] > 0.5).mean()) < 0.42:
         return level.astype(np.float32)
     height, width = region.alpha.shape
     bowls = np.zeros((height, width), np.float32)
@@ -34,8 +34,8 @@ def _bowls(rng: np.random.Generator, region: Region) -> Field:
     rooms = region.depth[rows, cols]
     for pick in rng.integers(0, rows.size, 40):
         y, x, room = int(rows[pick]), int(cols[pick]), float(rooms[pick])
-        size = min(room, uniform(rng, 1.5, 9.0))
-        if size < 1.2 or bowls[y, x] > 0:
+        size = min(room + 0.5, uniform(rng, 1.4, 9.0))
+        if bowls[y, x] > 0:
             continue
         reach = math.ceil(size)
         top, left = max(y - reach, 0), max(x - reach, 0)

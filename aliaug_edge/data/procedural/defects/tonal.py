@@ -55,7 +55,7 @@ def discolouration(
     fade = smoothstep(level * region.alpha + 0.06 * drift * region.alpha, 0.0, 0.42)
     if rng.random() < 0.35:  # heat tint: straw, purple, blue
         turns = uniform(rng, 0.6, 1.3)
-        phase = 2 * math.pi * (turns * level + uniform(rng, 0, 1)) + drift
+        phase = 2 * math.pi * (0.55 * turns * level + uniform(rng, 0, 1)) + 1.3 * drift
         bands = np.sin(phase[..., None] + np.array((0.0, 1.3, 2.4), np.float32))
         hues = np.float32(uniform(rng, -0.45, 0.1)) + 0.32 * bands
     else:  # yellowed, browned, burnt, bleached, dulled

@@ -59,7 +59,7 @@ def brushed_metal(rng: np.random.Generator, height: int, width: int, scale: floa
     tone = uniform(rng, 0.38, 0.68) * (
         1 + strength * (0.07 * fine + 0.05 * coarse) * (1 + 0.2 * worn) + 0.03 * worn
     )
-    relief: Field = strength * (0.07 * fine + 0.08 * coarse)
+    relief = np.float32(strength) * (0.07 * fine + 0.08 * coarse)
     return metal(rng, tone, relief, uniform(rng, 0.1, 0.35), log_uniform(rng, 10, 60), angle)
 
 

@@ -59,10 +59,10 @@ def plastic(rng: np.random.Generator, height: int, width: int, scale: float) -> 
     angle = uniform(rng, 0, math.pi)
     flow = directional(rng, height, width, angle, 120 * scale, 7 * scale)
     depth = uniform(rng, 0.03, 0.4)
-    tone: Field = log_uniform(rng, 0.1, 0.75) * (
-        1 + 0.015 * flow + 0.012 * white(rng, height, width) + 0.03 * depth * erosion
+    tone = log_uniform(rng, 0.1, 0.75) * (
+        1 + 0.015 * flow + 0.012 * white(rng, height, width) + np.float32(0.03 * depth) * erosion
     )
-    relief = depth * erosion + 0.05 * flow
+    relief = np.float32(depth) * erosion + 0.05 * flow
     tint = hue(rng, uniform(rng, 0.0, 0.35))
     return body(
         rng, tone, relief, tint, uniform(rng, 0.04, 0.25), log_uniform(rng, 10, 60), angle
