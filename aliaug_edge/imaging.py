@@ -77,8 +77,9 @@ def load_mask(path: Path) -> NDArray[np.uint8]:
     Raises:
         DataError: as `load_image`.
     """
-    brightest = load_image(path).max(axis=2)
-    return np.where(brightest > 127, 255, 0).astype(np.uint8)
+    red, green, blue = np.moveaxis(load_image(path), 2, 0)  # max(axis=2) is 10 times slower
+    painted = np.maximum(np.maximum(red, green), blue) > 127
+    return painted.astype(np.uint8) * np.uint8(255)
 
 
 def is_grey(image: NDArray[np.uint8]) -> bool:
@@ -100,8 +101,10 @@ def tensor_to_images(tensor: NDArray[np.float32]) -> NDArray[np.uint8]:
 
     Values must be finite (`tensors.require_finite`). Undoes `images_to_tensor` exactly.
     """
-    levels = (np.clip(tensor, -1, 1) + np.float32(1)) * np.float32(127.5)
-    return np.ascontiguousarray(np.rint(levels).astype(np.uint8).transpose(0, 2, 3, 1))
+    levels = (tensor + np.float32(1)) * np.float32(127.5)
+    np.rint(levels, out=levels)
+    np.clip(levels, 0, 255, out=levels)
+    return np.ascontiguousarray(levels.astype(np.uint8).transpose(0, 2, 3, 1))
 
 
 def masks_to_tensor(masks: NDArray[np.uint8]) -> NDArray[np.float32]:
