@@ -79,7 +79,7 @@ def load_mask(path: Path) -> NDArray[np.uint8]:
     """
     red, green, blue = np.moveaxis(load_image(path), 2, 0)  # max(axis=2) is 10 times slower
     painted = np.maximum(np.maximum(red, green), blue) > 127
-    return painted.astype(np.uint8) * np.uint8(255)
+    return np.where(painted, 255, 0).astype(np.uint8)
 
 
 def is_grey(image: NDArray[np.uint8]) -> bool:
