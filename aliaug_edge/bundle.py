@@ -129,7 +129,7 @@ def load_bundle(root: Path) -> Bundle:
         listed = {str(k): dict(v) for k, v in document["files"].items()}
         _verify_files(root, listed)
         return _bundle_from(root, document, listed, files.sha256_of_file(manifest_path))
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself, before Python 3.13
         raise BundleError(f"{root} cannot be read: {error}") from error
     except (LookupError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as error:
         raise BundleError(
@@ -241,6 +241,6 @@ def _graph_from(entry: Mapping[str, Any]) -> GraphSpec:
 
 
 def _load_prompts(path: Path, classes: tuple[ClassSpec, ...]) -> dict[str, NDArray[np.float32]]:
-    with np.load(path, allow_pickle=False) as arrays:
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         stacked = arrays["embeds"]  # (classes, 77, D) float32, in the order of `classes`
     return {spec.name: stacked[index] for index, spec in enumerate(classes)}

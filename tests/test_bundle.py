@@ -1,0 +1,264 @@
+"""The bundle contract: what is read back, and every damage that is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.bundles import make_bundle
+
+from aliaug_edge.assets import resolve_bundle, tiny_bundle_dir
+from aliaug_edge.bundle import load_bundle, save_manifest
+from aliaug_edge.errors import BundleError
+
+FILES = [
+    "masks.npz",
+    "onnx/decoder.onnx",
+    "onnx/encoder.onnx",
+    "onnx/generator.onnx",
+    "onnx/unet.onnx",
+    "prompts.npz",
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_bundle(tmp_path / "bundle")
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """Change the manifest in place, hashes of files left as they are."""
+    path = folder / "bundle.json"
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def test_a_bundle_is_read_back_as_it_was_written(folder: Path) -> None:
+    bundle = load_bundle(folder)
+    assert bundle.class_names == ("crack", "stain")
+    assert bundle.class_spec("stain").prompt == "a stain on a part"
+    assert bundle.sizes == ((64, 64),)
+    assert sorted(bundle.graphs) == ["decoder", "encoder", "generator", "unet"]
+    assert bundle.graphs["generator"].inputs[0].shape == ("batch", 3, "height", "width")
+    assert bundle.prompts["crack"].shape == (77, 16)
+    assert bundle.prompts["crack"].dtype == np.float32
+    assert sorted(bundle.files) == FILES
+
+
+def test_the_same_content_has_the_same_hash(tmp_path: Path) -> None:
+    first, second = (load_bundle(make_bundle(tmp_path / name)) for name in ("a", "b"))
+    other = load_bundle(make_bundle(tmp_path / "c", gain=2.0))
+    assert first.sha256 == second.sha256 != other.sha256
+
+
+def test_the_mask_bank_has_tight_masks_per_class(folder: Path) -> None:
+    bank = load_bundle(folder).mask_bank()
+    assert {name: len(masks) for name, masks in bank.items()} == {"crack": 3, "stain": 3}
+    for mask in bank["crack"]:
+        assert mask.dtype == np.uint8
+        assert set(np.unique(mask)) == {0, 255}
+        assert mask.any(axis=0).all()
+        assert mask.any(axis=1).all()
+
+
+def test_a_bundle_without_masks_has_an_empty_bank(tmp_path: Path) -> None:
+    bundle = load_bundle(make_bundle(tmp_path / "bundle", masks_per_class=0))
+    assert bundle.mask_bank() == {"crack": [], "stain": []}
+
+
+def test_an_unknown_class_is_refused_with_those_there_are(folder: Path) -> None:
+    with pytest.raises(BundleError, match=r"unknown defect class 'rust': .* offers crack, stain"):
+        load_bundle(folder).class_spec("rust")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_one_flipped_byte_is_found_in_every_file(folder: Path, name: str) -> None:
+    path = folder / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BundleError, match=f"{name} is damaged: expected SHA-256 .* export it"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(BundleError, match=f"{name} is missing; copy the bundle again"):
+        load_bundle(folder)
+
+
+def test_a_truncated_file_is_found(folder: Path) -> None:
+    os.truncate(folder / "onnx/unet.onnx", 0)
+    with pytest.raises(BundleError, match=r"onnx/unet\.onnx is damaged"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("version", [2, 0, None, "1"])
+def test_another_schema_version_is_refused(folder: Path, version: Any) -> None:
+    edit(folder, lambda document: document.update(schema_version=version))
+    with pytest.raises(BundleError, match=r"schema version .*, this release reads 1; install a"):
+        load_bundle(folder)
+
+
+OUTSIDE = ["/etc/passwd", "../other.onnx", "onnx/../../other.onnx", "..\\other", "C:/other.onnx"]
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_a_listed_path_that_leaves_the_folder_is_refused(folder: Path, path: str) -> None:
+    (folder.parent / "other.onnx").write_bytes(b"secret")
+    edit(folder, lambda document: document["files"].update({path: {"sha256": "0", "bytes": 6}}))
+    with pytest.raises(BundleError, match="leaves the bundle; refused"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
+def test_a_graph_path_that_leaves_the_folder_is_refused(folder: Path, path: str) -> None:
+    edit(folder, lambda document: document["graphs"]["generator"].update(path=path))
+    with pytest.raises(BundleError, match="leaves the bundle; refused"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("linked", ["onnx/generator.onnx", "onnx"])
+def test_a_link_that_leaves_the_folder_is_refused(folder: Path, linked: str) -> None:
+    inside, outside = folder / linked, folder.parent / "outside"
+    inside.rename(outside)
+    inside.symlink_to(outside)
+    with pytest.raises(BundleError, match="is a link that leaves the bundle; refused"):
+        load_bundle(folder)
+
+
+def test_a_link_to_itself_is_refused(folder: Path) -> None:
+    path = folder / "prompts.npz"
+    path.unlink()
+    path.symlink_to(path)
+    with pytest.raises(BundleError, match=r"cannot be read|is missing"):
+        load_bundle(folder)
+
+
+def test_a_bundle_reached_through_a_link_is_read(folder: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    assert load_bundle(link).name == "test-bundle"
+
+
+@pytest.mark.parametrize("used", ["onnx/generator.onnx", "prompts.npz"])
+def test_a_file_that_is_used_but_not_vouched_for_is_refused(folder: Path, used: str) -> None:
+    edit(folder, lambda document: document["files"].pop(used))
+    with pytest.raises(BundleError, match=f"{used} is used but not listed in bundle.json"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"graph"])
+def test_a_manifest_that_is_not_json_is_refused(folder: Path, content: bytes) -> None:
+    (folder / "bundle.json").write_bytes(content)
+    with pytest.raises(BundleError, match="cannot be read as JSON"):
+        load_bundle(folder)
+
+
+def test_a_manifest_that_is_no_object_is_refused(folder: Path) -> None:
+    (folder / "bundle.json").write_text("[]")
+    with pytest.raises(BundleError, match="expected a JSON object"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("there", ["empty folder", "file", "nothing"])
+def test_a_place_without_a_manifest_is_no_bundle(tmp_path: Path, there: str) -> None:
+    place = tmp_path / "place"
+    if there == "empty folder":
+        place.mkdir()
+    elif there == "file":
+        place.write_bytes(b"")
+    with pytest.raises(BundleError, match=r"is not a bundle: it has no bundle\.json; give a"):
+        load_bundle(place)
+
+
+def _keys(tree: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of every value below `tree`."""
+    below: Any = ()
+    if isinstance(tree, dict):
+        below = tree.items()
+    elif isinstance(tree, list):
+        below = enumerate(tree)
+    return [found for key, value in below for found in [(*path, key), *_keys(value, (*path, key))]]
+
+
+def test_whatever_is_wrong_in_a_manifest_is_a_bundle_error_or_harmless(folder: Path) -> None:
+    """Every value in turn is removed, or replaced by something of another type."""
+    original = json.loads((folder / "bundle.json").read_text())
+    refused = 0
+    for path in _keys(original):
+        for replacement in ("removed", None, "x", []):
+            document = json.loads(json.dumps(original))
+            parent: Any = document
+            for key in path[:-1]:
+                parent = parent[key]
+            if replacement == "removed":
+                del parent[path[-1]]
+            else:
+                parent[path[-1]] = replacement
+            (folder / "bundle.json").write_text(json.dumps(document))
+            try:
+                load_bundle(folder)
+            except BundleError:
+                refused += 1
+    assert refused > 200
+
+
+def test_prompts_for_fewer_classes_than_listed_are_refused(folder: Path) -> None:
+    np.savez(folder / "prompts.npz", embeds=np.zeros((1, 77, 16), np.float32))
+    document = json.loads((folder / "bundle.json").read_text())
+    save_manifest(folder, document)
+    with pytest.raises(BundleError, match="not a valid manifest"):
+        load_bundle(folder)
+
+
+def test_pickled_prompts_are_never_opened(folder: Path) -> None:
+    np.savez(folder / "prompts.npz", embeds=np.array([object()], dtype=object))
+    document = json.loads((folder / "bundle.json").read_text())
+    save_manifest(folder, document)
+    with pytest.raises(BundleError, match="allow_pickle=False"):
+        load_bundle(folder)
+
+
+def test_prompts_that_are_no_archive_are_refused(folder: Path) -> None:
+    (folder / "prompts.npz").write_bytes(b"PK\x03\x04 and no more")
+    save_manifest(folder, json.loads((folder / "bundle.json").read_text()))
+    with pytest.raises(BundleError, match="not a valid manifest"):
+        load_bundle(folder)
+
+
+def test_hidden_files_and_engines_are_not_part_of_the_hash(folder: Path) -> None:
+    before = (folder / "bundle.json").read_bytes()
+    (folder / "engines/orin").mkdir(parents=True)
+    (folder / "engines/orin/generator.plan").write_bytes(b"plan")
+    (folder / ".DS_Store").write_bytes(b"")
+    save_manifest(folder, json.loads(before))
+    assert (folder / "bundle.json").read_bytes() == before
+
+
+def test_the_word_tiny_is_the_shipped_bundle_and_dot_slash_tiny_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_bundle(tmp_path / "tiny", name="mine")
+    assert load_bundle(resolve_bundle("./tiny")).name == "mine"
+    assert load_bundle(resolve_bundle(tmp_path / "tiny")).name == "mine"
+    shutil.copytree(tmp_path / "tiny", tmp_path / "assets/tiny/bundle")
+    monkeypatch.setattr("aliaug_edge.assets._ASSETS", tmp_path / "assets")
+    assert resolve_bundle("tiny") == tiny_bundle_dir() == tmp_path / "assets/tiny/bundle"
+
+
+def test_an_installation_without_the_shipped_bundle_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aliaug_edge.assets._ASSETS", tmp_path)
+    with pytest.raises(BundleError, match="the shipped bundle is not in this installation"):
+        resolve_bundle("tiny")
