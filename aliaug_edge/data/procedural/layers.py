@@ -37,7 +37,8 @@ class Region:
 
     @property
     def thin(self) -> bool:
-        return self.radius < 3.6
+        """Line-like: narrow, or many times longer than it is wide."""
+        return self.radius < 3.6 or float(self.mask.sum()) > 7 * math.pi * self.radius**2
 
 
 def principal_angle(mask: Mask) -> float:

@@ -61,7 +61,9 @@ def crack(rng: np.random.Generator, layers: Layers, region: Region, severity: fl
     height, width = region.alpha.shape
     if region.thin:
         uneven = 0.25 * value_noise(rng, height, width, 5)
-        core = smoothstep(blur(region.depth, 0.5) + uneven, 0.35, 1.1)
+        # A wide band is not a wide gap: only its middle opens.
+        level = blur(region.depth, 0.5) / np.float32(max(1.0, region.radius / 2.2))
+        core = smoothstep(level + uneven, 0.35, 1.1)
     else:
         size = min(max(region.radius * uniform(rng, 0.65, 1.15), 5.5), 26.0)
         first, second, _ = cells(rng, height, width, size, 0.95)
