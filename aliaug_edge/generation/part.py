@@ -45,7 +45,8 @@ def _background(image: NDArray[np.float32]) -> Bools | None:
     border[[0, -1], :] = True
     border[:, [0, -1]] = True
     colour = np.median(image[border], axis=0)
-    distance = np.abs(image - colour).max(axis=2)
+    apart = np.abs(image - colour)
+    distance = np.maximum(np.maximum(apart[..., 0], apart[..., 1]), apart[..., 2])
     close = distance <= TOLERANCE
     if close[border].mean() < BORDER_AGREEMENT:
         return None
