@@ -101,13 +101,25 @@ class Bundle:
         """Training mask shapes per class, each a tight (h, w) uint8 array of 0 and 255.
 
         A bundle without `masks.npz` gives an empty bank.
+
+        Raises:
+            BundleError: `masks.npz` is not what the exporter writes.
         """
         bank: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in self.class_names}
-        if MASKS in self.files:
-            with np.load(self.root / MASKS, allow_pickle=False) as arrays:
+        if MASKS not in self.files:
+            return bank
+        try:
+            with (
+                (self.root / MASKS).open("rb") as stream,
+                np.load(stream, allow_pickle=False) as arrays,
+            ):
                 for key in arrays.files:  # "<class index>/<running number>"
                     index = int(key.split("/")[0])
                     bank[self.classes[index].name].append(arrays[key])
+        except (OSError, LookupError, ValueError, zipfile.BadZipFile) as error:
+            raise BundleError(
+                f"{self.root / MASKS} cannot be read ({error}); export the bundle again"
+            ) from error
         return bank
 
 

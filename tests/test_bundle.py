@@ -73,6 +73,14 @@ def test_a_bundle_without_masks_has_an_empty_bank(tmp_path: Path) -> None:
     assert bundle.mask_bank() == {"crack": [], "stain": []}
 
 
+@pytest.mark.parametrize("key", ["7/0", "crack/0"])
+def test_masks_of_no_class_are_refused(folder: Path, key: str) -> None:
+    np.savez(folder / "masks.npz", **{key: np.full((3, 3), 255, np.uint8)})
+    save_manifest(folder, json.loads((folder / "bundle.json").read_text()))
+    with pytest.raises(BundleError, match=r"masks\.npz cannot be read"):
+        load_bundle(folder).mask_bank()
+
+
 def test_an_unknown_class_is_refused_with_those_there_are(folder: Path) -> None:
     with pytest.raises(BundleError, match=r"unknown defect class 'rust': .* offers crack, stain"):
         load_bundle(folder).class_spec("rust")

@@ -49,7 +49,7 @@ def doctor_report() -> dict[str, Any]:
         "executable": sys.executable,
         "platform": platform.platform(),
         "packages": packages,
-        "hardware": dataclasses.asdict(read_hardware()),
+        "hardware": _hardware(),
         "engines": [dataclasses.asdict(engine) for engine in engines],
         "commands": {
             "train": _lacking(packages, TRAINING, "train"),
@@ -59,6 +59,12 @@ def doctor_report() -> dict[str, Any]:
         "problems": problems,
         "can_generate": not problems,
     }
+
+
+def _hardware() -> dict[str, Any]:
+    hardware = dataclasses.asdict(read_hardware())
+    hardware["gpu"]["gpus"] = list(hardware["gpu"]["gpus"])  # as JSON gives it back
+    return hardware
 
 
 def _problems(engines: list[EngineChoice]) -> list[dict[str, str]]:
