@@ -1,0 +1,61 @@
+"""`ali-aug profile`: where each millisecond goes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    """128 or 128x192 (height x width)."""
+    if text is None:
+        return None
+    height, _, width = text.lower().partition("x")
+    if not height.isdigit() or not (width or height).isdigit():
+        raise typer.BadParameter(f"expected 128 or 128x192, got {text!r}", param_hint="--size")
+    return int(height), int(width or height)
+
+
+def profile(
+    bundle: Annotated[str, typer.Argument(help="Bundle folder, or the word tiny.")],
+    size: Annotated[
+        str | None, typer.Option(help="128 or 128x192 (height x width); the smallest if left out.")
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(help="Engine; with :N on N threads, as onnxruntime-cpu:1.")
+    ] = "auto",
+    compare: Annotated[
+        str | None, typer.Option(help="Several engines, comma-separated, in alternation.")
+    ] = None,
+    iterations: Annotated[
+        int | None, typer.Option(min=1, help="Exactly N passes; else 3 s and at least 10.")
+    ] = None,
+    warmup_ms: Annotated[float, typer.Option(min=0, help="Warm up this long first.")] = 200.0,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the engine.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write the JSON here too.")
+    ] = None,
+) -> None:
+    """Time every stage from image file to finished files, and say under which conditions."""
+    from aliaug_edge.assets import resolve_bundle
+    from aliaug_edge.bundle import load_bundle
+    from aliaug_edge.files import json_text, write_text
+    from aliaug_edge.profiling import Rules, profile_bundle, profile_text
+
+    def notify(what: str) -> None:
+        if sys.stderr.isatty() and not as_json:
+            typer.echo(what, err=True)
+
+    engines = [name.strip() for name in (compare or engine).split(",") if name.strip()]
+    rules = Rules(warmup_ms=warmup_ms, iterations=iterations)
+    loaded = load_bundle(resolve_bundle(bundle))
+    measured = profile_bundle(loaded, engines, _size(size), rules, threads, notify)
+    if out is not None:
+        write_text(out, json_text(measured))
+    typer.echo(json_text(measured) if as_json else profile_text(measured), nl=False)
+    for warning in measured["warnings"]:
+        typer.echo(f"warning: {warning}", err=True)

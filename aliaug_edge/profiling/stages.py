@@ -1,0 +1,171 @@
+"""One pass from the image file to the finished files, each stage timed.
+
+read → preprocess → encode → U-Net → decode (the three graphs one by one) → generator (the same
+model fused, as `generate` runs it) → blend → write. "end to end" is what `generate` does for one
+crop: read, preprocess, generator, blend, write.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aliaug_edge import crops, files, imaging
+from aliaug_edge.bundle import Bundle
+from aliaug_edge.data.procedural import defect_shape, render_surface
+from aliaug_edge.engines import Engine, open_engine
+from aliaug_edge.generation.blend import blend
+from aliaug_edge.generation.pipeline import noise
+from aliaug_edge.profiling.wiring import encode, encoder_passes, run_graph
+from aliaug_edge.tensors import Arrays, require_finite
+
+STAGED = ("encoder", "unet", "decoder")
+FUSED = ("read", "preprocess", "generator", "blend", "write")
+END_TO_END = "end_to_end"
+STAGES = ("read", "preprocess", "encode", "unet", "decode", "generator", "blend", "write")
+Times = dict[str, float]
+
+
+class Bench:
+    """An engine's graphs, opened at one size and batch 1, and real files to work on.
+
+    `staged` says whether the bundle has the three graphs beside the fused one; `engines` holds the
+    open ones by graph.
+    """
+
+    def __init__(
+        self, bundle: Bundle, engine: str, threads: int, size_hw: tuple[int, int], folder: Path
+    ) -> None:
+        self.bundle = bundle
+        self.size_hw = size_hw
+        self.threads = threads
+        self.staged = all(graph in bundle.graphs for graph in STAGED)
+        self._engine = engine
+        self._stack = contextlib.ExitStack()
+        self._folder = folder
+        self._mask = write_scene(folder, size_hw)
+        self.engines: dict[str, Engine] = {}
+
+    def __enter__(self) -> Bench:
+        for graph in ("generator", *(STAGED if self.staged else ())):
+            self.engines[graph] = self._stack.enter_context(self._open(graph, 1))
+            self._engine = self.engines[graph].name  # auto decides once, for all graphs
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def engine_name(self) -> str:
+        return self.engines["generator"].name
+
+    @property
+    def on_cpu(self) -> bool:
+        return self.engine_name.endswith("-cpu")
+
+    @property
+    def encoder_passes(self) -> int:
+        """How often the encoder runs per image."""
+        return encoder_passes(self.engines) if self.staged else 1
+
+    def run_once(self) -> Times:
+        """One pass; {stage: ms}, with the end-to-end time.
+
+        Raises:
+            AliAugError: the engine fails or gives values that are not finite.
+        """
+        times: Times = {}
+        with _timed(times, "read"):
+            image = imaging.load_image(self._folder / "good.png")
+        with _timed(times, "preprocess"):
+            window = crops.window_around(crops.mask_box(self._mask), self.size_hw, self.size_hw)
+            shown = crops.resize(crops.cut(image, window), self.size_hw)
+            mask = crops.resize_mask(crops.cut(self._mask, window), self.size_hw)
+            feeds = model_feeds(self.bundle, shown, mask, batch=1)
+        if self.staged:
+            self._run_staged(feeds, times)
+        with _timed(times, "generator"):
+            raw = self._generate(feeds)
+        with _timed(times, "blend"):
+            patch = blend(crops.cut(image, window), mask, shown, raw, mode="feather")
+            crops.put(image, window, patch)
+        with _timed(times, "write"):
+            png = imaging.encode_png(image, synthetic=True)
+            files.write_bytes(self._folder / "generated.png", png)
+            png = imaging.encode_png(self._mask, synthetic=True)
+            files.write_bytes(self._folder / "generated_mask.png", png)
+        times[END_TO_END] = sum(times[stage] for stage in FUSED)
+        return times
+
+    def batches(self, batch: int) -> Generator[float]:
+        """Latencies in ms of the fused generator at `batch`, one per step, without end."""
+        image = imaging.load_image(self._folder / "good.png")
+        feeds = model_feeds(self.bundle, image, self._mask, batch=batch)
+        with self._open("generator", batch) as engine:
+            wanted = {spec.name: feeds[spec.name] for spec in engine.inputs}
+            while True:
+                started = time.perf_counter()
+                engine.infer(wanted)
+                yield (time.perf_counter() - started) * 1000
+
+    def _open(self, graph: str, batch: int) -> Engine:
+        return open_engine(
+            self.bundle,
+            graph,
+            engine=self._engine,
+            size_hw=self.size_hw,
+            batch=batch,
+            threads=self.threads,
+        )
+
+    def _run_staged(self, feeds: Arrays, times: Times) -> None:
+        with _timed(times, "encode"):
+            known = encode(self.engines, feeds)
+        with _timed(times, "unet"):
+            known = run_graph(self.engines, "unet", known)
+        with _timed(times, "decode"):
+            run_graph(self.engines, "decoder", known)
+
+    def _generate(self, feeds: Arrays) -> NDArray[np.float32]:
+        generated = run_graph(self.engines, "generator", feeds)["generated"]
+        require_finite(f"bundle {self.bundle.name}", {"generated": generated})
+        raw: NDArray[np.float32] = generated[0].astype(np.float32).transpose(1, 2, 0)
+        return raw
+
+
+def write_scene(folder: Path, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
+    """Write `folder`/good.png, a drawn surface of `size_hw`, and return a mask (H, W) for it."""
+    surface = render_surface(7, *size_hw)
+    files.write_bytes(folder / "good.png", imaging.encode_png(surface))
+    centre = (size_hw[0] / 2, size_hw[1] / 2)
+    shape = defect_shape(np.random.default_rng(7), *size_hw, "stain", 0.05, centre)
+    return np.where(shape, 255, 0).astype(np.uint8)
+
+
+def model_feeds(
+    bundle: Bundle, shown: NDArray[np.uint8], mask: NDArray[np.uint8], batch: int
+) -> Arrays:
+    """The generator's inputs for `batch` times the crop `shown` (h, w, 3) and `mask` (h, w)."""
+    spec, factor = bundle.classes[0], bundle.latent_factor
+    latent = (bundle.latent_channels, shown.shape[0] // factor, shown.shape[1] // factor)
+    single = {
+        "image": imaging.images_to_tensor(shown[None]),
+        "mask": imaging.masks_to_tensor(mask[None]),
+        "colour": np.array([spec.colour], dtype=np.float32),
+        "noise": noise(7, latent)[None],
+        "severity": np.ones((1, 1), dtype=np.float32),
+        "prompt_embeds": bundle.prompts[spec.name][None],
+    }
+    return {name: np.repeat(array, batch, axis=0) for name, array in single.items()}
+
+
+@contextlib.contextmanager
+def _timed(times: Times, stage: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    times[stage] = (time.perf_counter() - started) * 1000
