@@ -17,6 +17,9 @@ Shapes, with B the batch and h, w = H/8, W/8:
     prompt_embeds     (B, 77, D)     float32
     latent, denoised, mask_latent    (B, 4, h, w)
     tap_i, mask_tap_i                activations before the encoder's i-th down block
+
+A free dimension is called "batch", "height", "width", "latent_height", "latent_width", or "height_4"
+and "width_4" for a quarter of the image's (the taps').
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from numpy.typing import NDArray
 from aliaug_edge.errors import AliAugError
 
 Arrays = dict[str, NDArray[Any]]
+LATENT_FACTOR = 8
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def test_inspect_shows_what_is_in_a_bundle(tmp_path: Path) -> None:
         "sizes 64×64, 128×96",
         "'a crack on a part'",
         "3 masks",
-        "input  noise          float32  (batch, 4, height/8, width/8)",
+        "input  noise          float32  (batch, 4, latent_height, latent_width)",
         "psnr_db: 99.0",
         "made_by: tests/support/bundles.py",
         "onnx/generator.onnx",

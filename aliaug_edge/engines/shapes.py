@@ -1,7 +1,7 @@
 """Free dimensions: what the names in a graph's shapes stand for once a size is chosen.
 
-A graph's free dimensions are called "batch", "height", "width", and "height/8" for what follows
-from them. Any other name stays free.
+The names are those of `aliaug_edge.tensors`: "batch", "height", "width"; "latent_height" for the
+latent's, "height_4" for a quarter of the image's. Any other name stays free.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 
 from aliaug_edge.errors import AliAugError
-from aliaug_edge.tensors import TensorSpec
+from aliaug_edge.tensors import LATENT_FACTOR, TensorSpec
 
-_DERIVED = re.compile(r"(height|width)\s*//?\s*(\d+)")
+_DERIVED = re.compile(r"(?P<latent>latent_)?(?P<axis>height|width)(?:_(?P<part>[1-9]\d*))?")
 
 
 def free_dimensions(size_hw: tuple[int, int] | None, batch: int | None) -> dict[str, int]:
@@ -58,9 +58,12 @@ def _bound(dimension: int | str, dimensions: Mapping[str, int]) -> int | str:
     if dimension in dimensions:
         return dimensions[dimension]
     derived = _DERIVED.fullmatch(dimension)
-    if derived is None or derived[1] not in dimensions:
+    if derived is None or derived["axis"] not in dimensions:
         return dimension
-    whole, part = dimensions[derived[1]], int(derived[2])
-    if part == 0 or whole % part:
-        raise AliAugError(f"{derived[1]} {whole} is not a multiple of {part}; choose another size")
-    return whole // part
+    axis = derived["axis"]
+    part = int(derived["part"] or 1) * (LATENT_FACTOR if derived["latent"] else 1)
+    if dimensions[axis] % part:
+        raise AliAugError(
+            f"{axis} {dimensions[axis]} is not a multiple of {part}; choose another size"
+        )
+    return dimensions[axis] // part

@@ -29,7 +29,7 @@ LATENT_CHANNELS = 4
 TOKENS = 77
 TAPS = 4
 FULL = ("height", "width")
-COARSE = (f"height/{FACTOR}", f"width/{FACTOR}")
+COARSE = ("latent_height", "latent_width")
 
 
 def make_bundle(
@@ -72,7 +72,7 @@ def graph_specs(prompt_width: int) -> dict[str, GraphSpec]:
         "denoised": ("batch", LATENT_CHANNELS, *COARSE),
         "generated": ("batch", 3, *FULL),
         "tap_0": ("batch", 3, *FULL),
-        **{f"tap_{i}": ("batch", 3, f"height/{2**i}", f"width/{2**i}") for i in range(1, TAPS)},
+        **{f"tap_{i}": ("batch", 3, f"height_{2**i}", f"width_{2**i}") for i in range(1, TAPS)},
     }
     taps = [f"tap_{i}" for i in range(TAPS)]
     condition = ["mask", "colour", "noise", "severity", "prompt_embeds"]
