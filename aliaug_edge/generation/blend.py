@@ -49,11 +49,11 @@ def alpha(mask: UInt8, mode: str, scale: float = 1.0) -> Floats:
     if mode == "none":
         return np.ones(mask.shape, dtype=np.float32)
     if mode == "hard":
-        return _grown(mask > 0, HARD_MARGIN_PX).astype(np.float32)
+        return grown(mask > 0, HARD_MARGIN_PX).astype(np.float32)
     band = band_px(mask, scale)
     half = band // 2
     first, second = half - half // 2, half // 2
-    ramp = _grown(mask > 0, band - half).astype(np.int64)
+    ramp = grown(mask > 0, band - half).astype(np.int64)
     ramp = _box_sum(_box_sum(ramp, first), second)
     return (ramp / ((2 * first + 1) ** 2 * (2 * second + 1) ** 2)).astype(np.float32)
 
@@ -66,7 +66,7 @@ def band_px(mask: UInt8, scale: float = 1.0) -> int:
     return round(min(max(extent / 4, LEAST_BAND_PX * scale), BLEND_BAND_PX * scale))
 
 
-def _grown(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
+def grown(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
     """`mask` grown by `radius` in Chebyshev distance."""
     return _box_sum(mask.astype(np.int64), radius) > 0
 

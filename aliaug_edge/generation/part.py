@@ -1,9 +1,9 @@
 """Where the part is in a photo, so that defects land on it and not on the background.
 
-A deliberately simple rule, for photos with a plain background: take the border's colour, and call
-background whatever is connected to the border and close to that colour. It is believed only where
-the border really is plain and the rest really differs; in every other case (close-ups, textured
-backgrounds, a part that touches most of the border, a vignette) the whole image is the part.
+A deliberately simple rule, for photos with a plain background on one or more sides: a side of the
+border that is of one colour seeds a region of that colour, and the region is background when the
+picture changes sharply at its edge. In every other case (close-ups, textured backgrounds, shading
+that falls off towards a side, a part in the background's colour) the whole image is the part.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-WORKING_SIDE = 192  # px; the outline need not be finer than this to keep masks on the part
-BORDER_AGREEMENT = (
-    0.7  # this share of the border must be background: one edge may be cut by the part
-)
-TOLERANCE = 14.0  # grey levels around the border's median; above sensor noise, below a part's edge
-CLEAR_DIFFERENCE = 35.0  # grey levels between background and the median of the rest
-BACKGROUND_SHARE = (0.03, 0.9)  # outside of this, background or part would be an accident
+from aliaug_edge.generation.blend import grown
+
+WORKING_SIDE = 128  # px; the outline need not be finer than this to keep masks on the part
+SIDE_AGREEMENT = 0.9  # this share of a side must have its median colour for it to be background
+TOLERANCE = 14.0  # grey levels around that colour: above sensor noise, below a part's edge
+EDGE_RING_PX = (1, 4)  # where the step at the background's edge is looked for, in working pixels
+EDGE_SHARP = 0.8  # of the edge: print and holes on a plain part are sharp too, but not all around
+EDGE_STEP = 30.0  # grey levels: shading reaches little more than TOLERANCE there
+BACKGROUND_SHARE = (0.01, 0.9)  # outside of this, background or part would be an accident
 
 Bools = NDArray[np.bool_]
 
@@ -41,21 +43,28 @@ def part_mask(image: NDArray[np.uint8]) -> Bools:
 
 
 def _background(image: NDArray[np.float32]) -> Bools | None:
-    border = np.zeros(image.shape[:2], dtype=np.bool_)
-    border[[0, -1], :] = True
-    border[:, [0, -1]] = True
-    colour = np.median(image[border], axis=0)
-    apart = np.abs(image - colour)
-    distance = np.maximum(np.maximum(apart[..., 0], apart[..., 1]), apart[..., 2])
-    close = distance <= TOLERANCE
-    if close[border].mean() < BORDER_AGREEMENT:
-        return None
-    background = connected(close, close & border)
-    if not BACKGROUND_SHARE[0] <= background.mean() <= BACKGROUND_SHARE[1]:
-        return None
-    if np.median(distance[~background]) < CLEAR_DIFFERENCE:
-        return None
-    return background
+    """Background pixels of `image` (h, w, 3), or None when there are none to be sure of."""
+    background = np.zeros(image.shape[:2], dtype=np.bool_)
+    for side in (np.s_[:1], np.s_[-1:], np.s_[:, :1], np.s_[:, -1:]):
+        seeds = np.zeros_like(background)
+        seeds[side] = True
+        distance = _largest(np.abs(image - np.median(image[seeds], axis=0)))
+        close = distance <= TOLERANCE
+        if close[seeds].mean() < SIDE_AGREEMENT or background[close & seeds].all():
+            continue
+        region = connected(close, close & seeds)
+        inner, outer = (grown(region, radius) for radius in EDGE_RING_PX)
+        ring = distance[outer & ~inner]
+        if ring.size and np.quantile(ring, 1 - EDGE_SHARP) >= EDGE_STEP:
+            background |= region
+    if BACKGROUND_SHARE[0] <= background.mean() <= BACKGROUND_SHARE[1]:
+        return background
+    return None
+
+
+def _largest(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Maximum over the last axis of (h, w, 3); numpy's own is slow on an axis of three."""
+    return np.maximum(np.maximum(values[..., 0], values[..., 1]), values[..., 2])
 
 
 def connected(free: Bools, seeds: Bools) -> Bools:

@@ -37,6 +37,17 @@ def test_a_part_that_touches_one_edge_is_still_found():
     assert not found[10, 10]
 
 
+@pytest.mark.parametrize("side", range(4))
+def test_a_background_on_one_side_only_is_found(side):
+    rng = np.random.default_rng(side)
+    image = rng.integers(90, 160, (120, 140, 3), dtype=np.uint8)
+    image[:, :30] = rng.integers(2, 8, (120, 30, 3), dtype=np.uint8)
+    expected = np.zeros((120, 140), dtype=bool)
+    expected[:, 30:] = True
+    found = part_mask(np.rot90(image, side).copy())
+    assert (found == np.rot90(expected, side)).mean() > 0.97
+
+
 @pytest.mark.parametrize("kind", ["texture", "gradient", "plain", "faint"])
 def test_when_unsure_the_whole_image_is_the_part(kind):
     rng = np.random.default_rng(1)
