@@ -11,15 +11,15 @@ Shapes, with B the batch and h, w = H/8, W/8:
 
     image, generated  (B, 3, H, W)   float32 in [-1, 1], RGB
     mask              (B, 1, H, W)   float32 in {0, 1}; 1 = change here
-    colour            (B, 3)         float32 in [0, 1]: the class colour, or white (label carrier `text`)
+    colour            (B, 3)         float32 in [0, 1]: the class colour; white for carrier `text`
     noise             (B, 4, h, w)   float32, standard normal
     severity          (B, 1)         float32 in [0, 1]
     prompt_embeds     (B, 77, D)     float32
     latent, denoised, mask_latent    (B, 4, h, w)
     tap_i, mask_tap_i                activations before the encoder's i-th down block
 
-A free dimension is called "batch", "height", "width", "latent_height", "latent_width", or "height_4"
-and "width_4" for a quarter of the image's (the taps').
+A free dimension is called "batch", "height", "width", "latent_height", "latent_width", or
+"height_4" and "width_4" for a quarter of the image's (the taps').
 """
 
 from __future__ import annotations
