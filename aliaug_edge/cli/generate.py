@@ -13,7 +13,8 @@ import typer
 from aliaug_edge.errors import AliAugError
 
 if TYPE_CHECKING:
-    from aliaug_edge.generation.run import Plan, Summary
+    from aliaug_edge.generation.plan import Plan
+    from aliaug_edge.generation.summary import Summary
 
 Range = tuple[float, float]
 
@@ -80,8 +81,9 @@ def generate(
     """Put named defects into good images, with labels."""
     from aliaug_edge.assets import resolve_bundle
     from aliaug_edge.bundle import load_bundle
+    from aliaug_edge.generation.plan import plan_run
     from aliaug_edge.generation.request import RunSettings
-    from aliaug_edge.generation.run import generate_dataset, plan_run
+    from aliaug_edge.generation.run import generate_dataset
 
     if images is None and bundle != "tiny":
         raise typer.BadParameter("needed for every bundle but tiny", param_hint="--images")

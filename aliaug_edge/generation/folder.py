@@ -73,13 +73,13 @@ def write_record(out_dir: Path, index: int, record: Record) -> None:
     files.write_json(out_dir / RECORDS / f"{index:06d}.json", record)
 
 
-def require_engine(out_dir: Path, engine: str) -> None:
-    """Refuse to continue with another engine than the one that made the records so far.
+def require_engine(out_dir: Path, records: Mapping[int, Record], engine: str) -> None:
+    """Refuse to continue `records` with another engine than the one that made them.
 
     Raises:
         OutputError: the engines differ, so equal bytes could not be promised.
     """
-    for record in read_records(out_dir).values():
+    for record in records.values():
         if record["engine"] != engine:
             raise OutputError(
                 f"{out_dir} was begun with the engine {record['engine']}, this is {engine}; "

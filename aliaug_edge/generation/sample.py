@@ -5,6 +5,7 @@ The three steps are apart so that a run can read ahead and write behind while th
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,16 @@ KEPT, REJECTED, FAILED = "kept", "rejected", "failed"
 FILE = "file:"
 
 UInt8 = NDArray[np.uint8]
-Bank = dict[str, list[UInt8]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all samples of a run share; read-only, so any number of threads may use it."""
+
+    bundle: Bundle
+    settings: RunSettings
+    sources: Sources
+    bank: Mapping[str, Sequence[UInt8]]  # training mask shapes per class
 
 
 @dataclass(frozen=True)
@@ -57,18 +67,16 @@ class Result:
     raw: NDArray[np.float32] | None = None
 
 
-def prepare(
-    request: Request, attempt: int, bundle: Bundle, bank: Bank, sources: Sources
-) -> Prepared:
+def prepare(job: Job, request: Request, attempt: int = 0) -> Prepared:
     """Read the image, make the mask, cut the crop.
 
     Raises:
         DataError: the image or mask cannot be used, or the mask finds no place.
     """
-    source = sources.load(request.source_image)
-    placed = _placed(request, attempt, bank, sources, source)
+    source = job.sources.load(request.source_image)
+    placed = _placed(job, request, attempt, source)
     box = crops.mask_box(placed.mask)
-    size_hw = crops.size_for(box, bundle.sizes)
+    size_hw = crops.size_for(box, job.bundle.sizes)
     image_hw = (source.image.shape[0], source.image.shape[1])
     window = crops.window_around(box, image_hw, size_hw)
     return Prepared(
@@ -83,7 +91,7 @@ def prepare(
     )
 
 
-def produce(prepared: Prepared, pipeline: Pipeline, settings: RunSettings) -> Result:
+def produce(job: Job, prepared: Prepared, pipeline: Pipeline) -> Result:
     """Run the model once and judge what it gave."""
     request = prepared.request
     tries = prepared.attempt + 1
@@ -98,12 +106,12 @@ def produce(prepared: Prepared, pipeline: Pipeline, settings: RunSettings) -> Re
     except NonFiniteError as error:
         return Result(request, FAILED, tries, str(error))
     scores = quality.score(prepared.shown, prepared.shown_mask, raw)
-    reason = quality.verdict(scores, settings.min_change, settings.min_preservation)
+    reason = quality.verdict(scores, job.settings.min_change, job.settings.min_preservation)
     status = KEPT if reason is None else REJECTED
     return Result(request, status, tries, reason, scores, prepared, raw)
 
 
-def finish(result: Result, settings: RunSettings) -> tuple[UInt8, UInt8]:
+def finish(job: Job, result: Result) -> tuple[UInt8, UInt8]:
     """The finished image (H, W, 3) and its mask (H, W), uint8, of a kept result."""
     prepared, raw = result.prepared, result.raw
     assert prepared is not None
@@ -114,7 +122,7 @@ def finish(result: Result, settings: RunSettings) -> tuple[UInt8, UInt8]:
         crops.cut(prepared.mask, prepared.window),
         prepared.shown,
         raw,
-        mode=settings.blend,
+        mode=job.settings.blend,
         grey=imaging.is_grey(prepared.image),
     )
     crops.put(image, prepared.window, patch)
@@ -122,7 +130,7 @@ def finish(result: Result, settings: RunSettings) -> tuple[UInt8, UInt8]:
 
 
 def write_sample(
-    result: Result, settings: RunSettings, out_dir: Path, about: dict[str, Any]
+    job: Job, result: Result, out_dir: Path, about: Mapping[str, str]
 ) -> dict[str, Any]:
     """Write image and mask of a kept result, and give the line for samples.jsonl.
 
@@ -133,26 +141,14 @@ def write_sample(
     """
     names: dict[str, str | None] = {"image": None, "mask": None}
     if result.status == KEPT:
-        image, mask = finish(result, settings)
-        names = {"image": image_name(result.request), "mask": mask_name(result.request)}
-        files.write_bytes(
-            out_dir / image_name(result.request), imaging.encode_png(image, synthetic=True)
-        )
-        files.write_bytes(
-            out_dir / mask_name(result.request), imaging.encode_png(mask, synthetic=True)
-        )
-    return {**_facts(result, settings), **names, **about}
+        for key, pixels in zip(names, finish(job, result), strict=True):
+            name = f"{key}s/{result.request.index:06d}.png"
+            files.write_bytes(out_dir / name, imaging.encode_png(pixels, synthetic=True))
+            names[key] = name
+    return {**_facts(job, result), **names, **about}
 
 
-def image_name(request: Request) -> str:
-    return f"images/{request.index:06d}.png"
-
-
-def mask_name(request: Request) -> str:
-    return f"masks/{request.index:06d}.png"
-
-
-def _facts(result: Result, settings: RunSettings) -> dict[str, Any]:
+def _facts(job: Job, result: Result) -> dict[str, Any]:
     request, prepared = result.request, result.prepared
     window = prepared.window if prepared else None
     return {
@@ -161,7 +157,7 @@ def _facts(result: Result, settings: RunSettings) -> dict[str, Any]:
         "defect_class": request.defect_class,
         "seed": request.seed,
         "severity": request.severity,
-        "blend": settings.blend,
+        "blend": job.settings.blend,
         "mask_source": prepared.mask_source if prepared else request.mask_source,
         "area_fraction": round(np.count_nonzero(prepared.mask) / prepared.mask.size, 6)
         if prepared
@@ -174,15 +170,15 @@ def _facts(result: Result, settings: RunSettings) -> dict[str, Any]:
     }
 
 
-def _placed(request: Request, attempt: int, bank: Bank, sources: Sources, source: Source) -> Placed:
+def _placed(job: Job, request: Request, attempt: int, source: Source) -> Placed:
     if request.mask_source.startswith(FILE):
         name = request.mask_source.removeprefix(FILE)
         image_hw = (source.image.shape[0], source.image.shape[1])
-        return Placed(sources.mask(name, image_hw), request.mask_source)
+        return Placed(job.sources.mask(name, image_hw), request.mask_source)
     seed = stable_seed(attempt_seed(request.seed, attempt), "placement")
     rng = np.random.default_rng(seed)
     if request.mask_source == "bank":
-        shapes = bank[request.defect_class]
+        shapes = job.bank[request.defect_class]
         return from_bank(shapes, request.defect_class, source.part, request.area, rng)
     if request.mask_source == "shape":
         return from_shape(request.defect_class, source.part, request.area, rng)

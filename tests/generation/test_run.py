@@ -13,8 +13,10 @@ from PIL import Image
 from aliaug_edge import imaging
 from aliaug_edge.bundle import load_bundle
 from aliaug_edge.errors import BundleError, DataError, OutputError
+from aliaug_edge.generation.folder import require_engine
+from aliaug_edge.generation.plan import plan_run
 from aliaug_edge.generation.request import RunSettings
-from aliaug_edge.generation.run import generate_dataset, plan_run
+from aliaug_edge.generation.run import generate_dataset
 from tests.support.bundles import make_bundle
 
 SETTINGS = RunSettings(count=8, seed=3, engine="onnxruntime-cpu", labels=("coco", "yolo"))
@@ -276,3 +278,23 @@ def test_an_output_path_that_is_a_file_is_refused(bundle, good_dir, tmp_path):
     with pytest.raises(OutputError, match="Not a directory"):
         generate_dataset(bundle, SETTINGS, tmp_path / "file", good_dir)
     assert (tmp_path / "file").read_text() == "x"
+
+
+def test_another_engine_does_not_continue_a_run(bundle, good_dir, tmp_path):
+    out = tmp_path / "out"
+    generate_dataset(bundle, SETTINGS, out, good_dir)
+    records = {0: {**lines(out)[0], "engine": "onnxruntime-cuda"}}
+    with pytest.raises(OutputError, match="begun with the engine onnxruntime-cuda, this is"):
+        require_engine(out, records, "onnxruntime-cpu")
+
+
+def test_progress_reaches_the_number_requested(bundle, good_dir, tmp_path):
+    seen: list[tuple[int, int]] = []
+    generate_dataset(
+        bundle,
+        SETTINGS,
+        tmp_path / "out",
+        good_dir,
+        progress=lambda requested, done: seen.append((requested, done)),
+    )
+    assert seen == [(8, done) for done in range(1, 9)]
