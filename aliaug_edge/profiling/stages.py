@@ -25,6 +25,7 @@ from aliaug_edge.profiling.wiring import encode, encoder_passes, run_graph
 from aliaug_edge.tensors import Arrays, require_finite
 
 STAGED = ("encoder", "unet", "decoder")
+STAGED_STAGES = ("encode", "unet", "decode")
 FUSED = ("read", "preprocess", "generator", "blend", "write")
 END_TO_END = "end_to_end"
 STAGES = ("read", "preprocess", "encode", "unet", "decode", "generator", "blend", "write")

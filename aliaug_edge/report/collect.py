@@ -1,0 +1,213 @@
+"""Reads what a run, a bundle, a dataset and a profile left on disk; each of them may be missing."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from aliaug_edge import imaging
+from aliaug_edge.bundle import Bundle, load_bundle
+from aliaug_edge.errors import DataError
+from aliaug_edge.report.data import Curve, Picture, ReportData
+from aliaug_edge.report.pictures import collect_pictures
+
+TITLE = "Synthetic defects: from training to labelled images"
+STRIPS = 3
+STATUSES = ("kept", "rejected", "failed")
+_NOT_CURVES = ("step", "seconds")
+
+Record = dict[str, Any]
+
+
+def collect_report(
+    run_dir: Path | None = None,
+    bundle_dir: Path | None = None,
+    dataset_dir: Path | None = None,
+    profile_json: Path | None = None,
+    commands: Sequence[str] = (),
+    data_root: Path | None = None,
+    images_dir: Path | None = None,
+) -> ReportData:
+    """Gather a report from whatever is given.
+
+    `data_root` is the training data: real defects are shown beside generated ones. Good images are
+    looked up by name in `images_dir`, then below `data_root`.
+
+    Raises:
+        AliAugError: something that was named is not there or cannot be read.
+    """
+    bundle = load_bundle(bundle_dir) if bundle_dir else None
+    config = _run_config(run_dir) if run_dir else {}
+    metrics = _metrics(run_dir) if run_dir else []
+    records = read_records(dataset_dir) if dataset_dir else []
+    profile = _read_json(profile_json) if profile_json else None
+    classes, notes = collect_pictures(dataset_dir, records, data_root, images_dir)
+    return ReportData(
+        title=TITLE,
+        facts=tuple(_facts(bundle, config, metrics, records, profile)),
+        classes=classes,
+        counts=_counts(records),
+        reasons=tuple(_reasons(records)),
+        curves=tuple(_curves(metrics)),
+        strips=_strips(run_dir) if run_dir else (),
+        parity=bundle.parity if bundle else None,
+        profile=profile,
+        commands=tuple(commands),
+        provenance=_provenance(bundle, config),
+        notes=tuple(notes),
+    )
+
+
+def read_records(dataset_dir: Path) -> list[Record]:
+    """The lines of `samples.jsonl`, in their order.
+
+    Raises:
+        DataError: missing or not JSON lines with a status and a class.
+    """
+    path = dataset_dir / "samples.jsonl"
+    records = _read_lines(path)
+    for number, record in enumerate(records, start=1):
+        if record.get("status") not in STATUSES or "defect_class" not in record:
+            raise DataError(f"{path}, line {number}: expected a status and a defect_class")
+    return records
+
+
+def read_commands(path: Path) -> tuple[str, ...]:
+    """The commands in a text file, one per line; empty lines and # comments are left out.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    return tuple(line.strip() for line in lines if line.strip() and line.lstrip()[0] != "#")
+
+
+def _run_config(run_dir: Path) -> Record:
+    if not run_dir.is_dir():
+        raise DataError(f"{run_dir} is not a folder; give one that `ali-aug train` wrote")
+    path = run_dir / "config.json"
+    return _read_json(path) if path.is_file() else {}
+
+
+def _metrics(run_dir: Path) -> list[Record]:
+    path = run_dir / "metrics.jsonl"
+    return _read_lines(path) if path.is_file() else []
+
+
+def _curves(metrics: Sequence[Record]) -> list[Curve]:
+    names = dict.fromkeys(name for row in metrics for name in row)
+    curves = []
+    for name in names:
+        if name.startswith(_NOT_CURVES):
+            continue
+        points = [(row["step"], row[name]) for row in metrics if _is_number(row.get(name))]
+        if len(points) > 1:
+            curves.append(Curve(name, tuple(points)))
+    return sorted(curves, key=lambda curve: (curve.name != "loss", curve.name))
+
+
+def _strips(run_dir: Path) -> tuple[Picture, ...]:
+    """The first, middle and last strips of samples."""
+    paths = sorted((run_dir / "samples").glob("*.png"))
+    chosen = sorted({0, len(paths) // 2, len(paths) - 1}) if paths else []
+    strips = []
+    for path in (paths[index] for index in chosen[:STRIPS]):
+        image = imaging.load_image(path)
+        png = imaging.encode_png(image, synthetic=True)
+        strips.append(Picture(png, image.shape[1], image.shape[0], path.stem))
+    return tuple(strips)
+
+
+def _counts(records: Sequence[Record]) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for record in records:
+        of_class = counts.setdefault(record["defect_class"], dict.fromkeys(STATUSES, 0))
+        of_class[record["status"]] += 1
+    return dict(sorted(counts.items()))
+
+
+def _reasons(records: Sequence[Record]) -> list[tuple[str, int]]:
+    """Reasons for what was not kept, most frequent first, without the figures that vary."""
+    reasons = Counter(
+        str(r.get("reason") or "no reason given").split(":")[0]
+        for r in records
+        if r["status"] != "kept"
+    )
+    return sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _facts(
+    bundle: Bundle | None,
+    config: Mapping[str, Any],
+    metrics: Sequence[Record],
+    records: Sequence[Record],
+    profile: Mapping[str, Any] | None,
+) -> list[tuple[str, str]]:
+    facts = []
+    if bundle:
+        facts += [
+            ("Model", f"{bundle.name}, {bundle.conditioning} conditioning, {bundle.precision}"),
+            ("Classes", ", ".join(bundle.class_names)),
+            ("Label carrier", bundle.label_carrier),
+        ]
+    if metrics:
+        batch = f" of {config['batch_size']}" if "batch_size" in config else ""
+        facts.append(("Training", f"{metrics[-1].get('step', '?')} steps{batch}"))
+    if records:
+        kept = sum(record["status"] == "kept" for record in records)
+        facts.append(("Generated", f"{len(records)} requested, {kept} kept"))
+        engines = sorted({str(r["engine"]) for r in records if r.get("engine")})
+        facts.append(("Engine", ", ".join(engines) or "unknown"))
+    if profile:
+        facts.append(("Machine", _machine_line(profile.get("machine") or {})))
+    return facts
+
+
+def _machine_line(machine: Mapping[str, Any]) -> str:
+    parts = [
+        machine.get("gpu") or machine.get("cpu"),
+        f"{machine['physical_cores']} cores" if machine.get("physical_cores") else None,
+        f"{machine['memory_gib']} GiB" if machine.get("memory_gib") else None,
+    ]
+    return ", ".join(str(part) for part in parts if part) or "unknown"
+
+
+def _provenance(bundle: Bundle | None, config: Mapping[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    if bundle:
+        shown["bundle sha256"] = bundle.sha256
+        shown["bundle sizes"] = ", ".join(f"{h} x {w}" for h, w in bundle.sizes)
+        shown.update({f"bundle {key}": value for key, value in sorted(bundle.provenance.items())})
+    shown.update({f"training {key}": value for key, value in sorted(config.items())})
+    return shown
+
+
+def _read_json(path: Path) -> Record:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(document, dict):
+        raise DataError(f"{path}: expected a JSON object")
+    return document
+
+
+def _read_lines(path: Path) -> list[Record]:
+    try:
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as JSON lines: {error}") from error
+    if not all(isinstance(row, dict) for row in rows):
+        raise DataError(f"{path}: expected one JSON object per line")
+    return rows
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,71 @@
+"""Pieces of HTML that several sections use. Every text that comes in is escaped here."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+from aliaug_edge.report.data import Picture
+
+
+def definition_list(facts: Iterable[tuple[str, str]]) -> str:
+    """A list of names and values; empty text when there are none."""
+    lines = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
+    return f"<dl>{lines}</dl>" if lines else ""
+
+
+def figure(picture: Picture) -> str:
+    """A picture that enlarges when clicked, with its title below."""
+    uri = "data:image/png;base64," + base64.b64encode(picture.png).decode("ascii")
+    title = escape(picture.title)
+    return (
+        f'<figure><label><input type="checkbox" aria-label="enlarge {title}">'
+        f'<img src="{uri}" width="{picture.width}" height="{picture.height}" alt="{title}">'
+        f"</label><figcaption>{title}</figcaption></figure>"
+    )
+
+
+def figures(pictures: Sequence[Picture], kind: str = "") -> str:
+    """Pictures side by side."""
+    return f'<div class="pictures {kind}">{"".join(map(figure, pictures))}</div>'
+
+
+@dataclass(frozen=True)
+class Html:
+    """Text that is HTML already, made by our own code."""
+
+    text: str
+
+
+def table(
+    header: Sequence[str], rows: Sequence[Sequence[str | Html]], *, last_is_total: bool = False
+) -> str:
+    """A table; cells are escaped unless they are `Html`."""
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    body = ""
+    for number, row in enumerate(rows, start=1):
+        total = ' class="total"' if last_is_total and number == len(rows) else ""
+        body += f"<tr{total}>{''.join(f'<td>{_cell(cell)}</td>' for cell in row)}</tr>"
+    inner = f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    return f'<div class="wide"><table>{inner}</table></div>'
+
+
+def legend(colours: dict[str, str]) -> str:
+    """Names with their colours."""
+    items = "".join(
+        f'<span><i style="background:{colour}"></i>{escape(name)}</span>'
+        for name, colour in colours.items()
+    )
+    return f'<div class="legend">{items}</div>'
+
+
+def section_id(title: str) -> str:
+    """A title as an anchor: "Kept, rejected" becomes "kept-rejected"."""
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+
+
+def _cell(cell: str | Html) -> str:
+    return cell.text if isinstance(cell, Html) else escape(cell)
