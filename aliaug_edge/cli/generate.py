@@ -105,7 +105,7 @@ def generate(
         return _print_plan(plan_run(loaded, settings, images, masks), as_json)
     show = _progress if sys.stderr.isatty() and not as_json else None
     summary = generate_dataset(loaded, settings, out, images, masks, threads=threads, progress=show)
-    return _print_summary(summary, as_json)
+    return _print_summary(summary, bundle, as_json)
 
 
 def _print_plan(plan: Plan, as_json: bool) -> None:
@@ -122,7 +122,7 @@ def _print_plan(plan: Plan, as_json: bool) -> None:
         typer.echo(f"  masks from {name}: {number}")
 
 
-def _print_summary(summary: Summary, as_json: bool) -> None:
+def _print_summary(summary: Summary, bundle: str, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(asdict(summary), indent=2, sort_keys=True))
     else:
@@ -143,7 +143,9 @@ def _print_summary(summary: Summary, as_json: bool) -> None:
             f"first reason: {summary.first_reason}"
         )
     if not as_json:
-        typer.echo(f"look at {summary.contact_sheet}, then: ali-aug data check {summary.out_dir}")
+        tree = Path(summary.out_dir) / "mvtec" / "generated"
+        following = f"data check {tree}" if tree.is_dir() else f"profile {bundle}"
+        typer.echo(f"look at {summary.contact_sheet}, then: ali-aug {following}")
 
 
 def _progress(total: int, done: int) -> None:

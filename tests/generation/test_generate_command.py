@@ -33,6 +33,7 @@ def test_it_ends_with_the_contact_sheet_and_the_next_command(run, tmp_path):
     assert "4 requested = " in done.stdout
     last = done.stdout.splitlines()[-1]
     assert last.startswith(f"look at {out / 'contact_sheet.png'}, then: ali-aug ")
+    assert last.endswith(f"data check {out / 'mvtec' / 'generated'}")
     assert (out / "contact_sheet.png").is_file()
 
 

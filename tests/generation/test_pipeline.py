@@ -1,0 +1,88 @@
+"""The model as a function of arrays: pure, batch-independent, and checked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aliaug_edge.bundle import load_bundle
+from aliaug_edge.errors import AliAugError, BundleError
+from aliaug_edge.generation.pipeline import NonFiniteError, Pipeline, noise
+from tests.support.bundles import make_bundle
+
+
+def crops(batch: int, side: int = 64):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (batch, side, side, 3), dtype=np.uint8)
+    masks = np.zeros((batch, side, side), dtype=np.uint8)
+    masks[:, 20:40, 20:40] = 255
+    return images, masks
+
+
+def test_a_sample_does_not_depend_on_its_batch(bundle):
+    images, masks = crops(3)
+    classes, seeds, severities = ["crack", "stain", "crack"], [1, 2, 3], [0.5, 0.7, 0.9]
+    with Pipeline(bundle, "onnxruntime-cpu") as pipeline:
+        together = pipeline.generate(images, masks, classes, seeds, severities)
+        for i in range(3):
+            alone = pipeline.generate(
+                images[i : i + 1], masks[i : i + 1], [classes[i]], [seeds[i]], [severities[i]]
+            )
+            assert np.allclose(together[i], alone[0], atol=1e-6)
+    assert together.shape == (3, 64, 64, 3)
+    assert together.dtype == np.float32
+
+
+def test_seed_class_and_severity_each_change_the_masked_pixels(bundle):
+    images, masks = crops(1)
+    with Pipeline(bundle, "onnxruntime-cpu") as pipeline:
+        base = pipeline.generate(images, masks, ["crack"], [1], [0.5])
+        others = [
+            pipeline.generate(images, masks, ["crack"], [2], [0.5]),
+            pipeline.generate(images, masks, ["stain"], [1], [0.5]),
+            pipeline.generate(images, masks, ["crack"], [1], [0.9]),
+        ]
+        assert np.array_equal(base, pipeline.generate(images, masks, ["crack"], [1], [0.5]))
+    for other in others:
+        assert np.abs(other - base)[0][masks[0] > 0].max() > 1 / 255
+
+
+def test_sizes_are_opened_when_needed_and_time_is_counted(bundle):
+    with Pipeline(bundle, "onnxruntime-cpu", threads=1, batch=1) as pipeline:
+        for side in (64, 128, 64):
+            images, masks = crops(1, side)
+            assert pipeline.generate(images, masks, ["crack"], [1], [1.0]).shape[1] == side
+        assert pipeline.engine_s > 0
+        assert pipeline.engine_name() == "onnxruntime-cpu"
+
+
+def test_a_crop_that_the_latent_does_not_divide_is_refused(bundle):
+    images, masks = crops(1, 60)
+    with Pipeline(bundle, "onnxruntime-cpu") as pipeline, pytest.raises(AliAugError):
+        pipeline.generate(images, masks, ["crack"], [1], [1.0])
+
+
+def test_an_unknown_class_is_refused(bundle):
+    with (
+        Pipeline(bundle, "onnxruntime-cpu") as pipeline,
+        pytest.raises(BundleError, match="unknown defect class 'rust'"),
+    ):
+        pipeline.generate(*crops(1), ["rust"], [1], [1.0])
+
+
+def test_non_finite_output_is_an_error_before_it_is_a_picture(tmp_path):
+    broken = load_bundle(make_bundle(tmp_path / "nan", gain=float("nan")))
+    with (
+        Pipeline(broken, "onnxruntime-cpu") as pipeline,
+        pytest.raises(NonFiniteError, match="non-finite"),
+    ):
+        pipeline.generate(*crops(1), ["crack"], [1], [1.0])
+
+
+def test_noise_is_standard_normal_and_of_its_seed():
+    values = noise(3, (4, 64, 64))
+    assert values.dtype == np.float32
+    assert abs(values.mean()) < 0.05
+    assert abs(values.std() - 1) < 0.05
+    assert np.array_equal(values, noise(3, (4, 64, 64)))
+    assert not np.array_equal(values, noise(4, (4, 64, 64)))
