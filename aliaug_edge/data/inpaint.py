@@ -2,8 +2,8 @@
 
 A paired sample needs the good counterpart of a defective photo. Diffusion inpainting (Telea,
 Navier-Stokes) leaves a smooth spot, and a generator trained on smooth spots learns to look for them
-instead of drawing on texture. So the hole is filled with a patch of the same photo, shifted so that its
-surroundings agree, and its remaining step at the border is spread smoothly over the hole.
+instead of drawing on texture. So the hole is filled with a patch of the same photo, shifted so that
+its surroundings agree, and its remaining step at the border is spread smoothly over the hole.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A base is a folder in diffusers' layout (`vae/ unet/ text_encoder/ tokenizer/ scheduler/`), a name
 on the model hub in that layout, or the word `tiny` for the one inside the package. A folder may
-carry `conditioning.safetensors`, skip and input convolutions that fit one conditioning; a generator with
-another conditioning starts those from zero.
+carry `conditioning.safetensors`, skip and input convolutions that fit one conditioning; a generator
+with another conditioning starts those from zero.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Export: merged adapters → ONNX graphs, proven equal → a bundle."""
