@@ -16,6 +16,9 @@ from aliaug_edge.generation.blend import LUMA
 # Three grey levels is about the sensor noise of an 8-bit line camera: less than that is no defect
 # that a person could label.
 MIN_CHANGE = 3.0
+# A model that inserts nothing still errs inside the mask as it does outside (5 grey levels at 30 dB):
+# a defect must stand out from that.
+STAND_OUT = 1.5
 # 20 dB is an error of 25 grey levels everywhere: the model did not recognise the surface at all.
 # A tuned model reaches 30 dB and more; feathering hides what lies between.
 MIN_PRESERVATION_DB = 20.0
@@ -66,11 +69,16 @@ def psnr_db(mean_square_error: float) -> float:
 
 
 def verdict(scores: Scores, min_change: float, min_preservation: float) -> str | None:
-    """Why the sample is rejected, or None when it is kept."""
-    if scores.change_inside < min_change:
+    """Why the sample is rejected, or None when it is kept.
+
+    `min_change` in grey levels is raised to `STAND_OUT` times the change outside; 0 asks for no
+    change at all. `min_preservation` is in dB.
+    """
+    wanted = max(min_change, STAND_OUT * scores.change_outside) if min_change > 0 else 0.0
+    if scores.change_inside < wanted:
         return (
             f"empty insertion: change inside the mask {scores.change_inside:.1f} grey levels, "
-            f"at least {min_change:g} wanted"
+            f"at least {wanted:.1f} wanted (outside: {scores.change_outside:.1f})"
         )
     if scores.preservation_db < min_preservation:
         return (

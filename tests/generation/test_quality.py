@@ -39,8 +39,16 @@ def test_an_empty_insertion_is_rejected_with_its_value():
     assert reason.startswith("empty insertion: change inside the mask 1.0 grey levels")
 
 
+def test_a_change_that_does_not_stand_out_from_the_models_error_is_an_empty_insertion():
+    scores = score(*case(8, 7))
+    assert "empty insertion" in (verdict(scores, 3, 20) or "")
+    assert "at least 10.5 wanted" in (verdict(scores, 3, 20) or "")
+    assert verdict(scores, 0, 20) is None
+    assert verdict(score(*case(12, 7)), 3, 20) is None
+
+
 def test_damage_outside_is_rejected_with_its_value():
-    reason = verdict(score(*case(60, 40)), 3, 20)
+    reason = verdict(score(*case(100, 40)), 3, 20)
     assert reason is not None
     assert reason.startswith("damage outside the mask: 16.1 dB")
 
