@@ -16,7 +16,7 @@ from aliaug_edge.generation.blend import LUMA
 # Three grey levels is about the sensor noise of an 8-bit line camera: less than that is no defect
 # that a person could label.
 MIN_CHANGE = 3.0
-# A model that inserts nothing still errs inside the mask as it does outside (5 grey levels at 30 dB):
+# A model that inserts nothing still errs inside the mask as it does outside (5 levels at 30 dB):
 # a defect must stand out from that.
 STAND_OUT = 1.5
 # 20 dB is an error of 25 grey levels everywhere: the model did not recognise the surface at all.
