@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from aliaug_edge.crops import mask_box, resize_mask
+from aliaug_edge.crops import CONTEXT, mask_box, resize_mask
 from aliaug_edge.data.procedural import defect_shape
 from aliaug_edge.errors import DataError
 
@@ -68,9 +68,16 @@ def from_bank(
 
 
 def from_shape(
-    defect_class: str, part: Bools, area: tuple[float, float] | None, rng: np.random.Generator
+    defect_class: str,
+    part: Bools,
+    area: tuple[float, float] | None,
+    rng: np.random.Generator,
+    window_hw: tuple[int, int] | None = None,
 ) -> Placed:
     """A shape drawn for the class by its name, moved onto `part` (H, W).
+
+    Without an `area` to obey it is kept small enough to be seen, with context, in the model's
+    largest window `window_hw` at full resolution: a long crack would be drawn scaled up otherwise.
 
     Raises:
         PlacementError: no place found within the bounded tries.
@@ -85,6 +92,9 @@ def from_shape(
     shape = _tight(np.where(drawn, 255, 0).astype(np.uint8))
     if area is not None:
         shape = _with_area(shape, wanted * part.size)
+    elif window_hw is not None:
+        room = min(window_hw[0] / shape.shape[0], window_hw[1] / shape.shape[1]) / CONTEXT
+        shape = _scaled(shape, room) if room < 1 else shape
     return Placed(_on_part(shape, part, area, rng), f"shape:{defect_class}")
 
 

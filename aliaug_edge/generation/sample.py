@@ -181,5 +181,6 @@ def _placed(job: Job, request: Request, attempt: int, source: Source) -> Placed:
         shapes = job.bank[request.defect_class]
         return from_bank(shapes, request.defect_class, source.part, request.area, rng)
     if request.mask_source == "shape":
-        return from_shape(request.defect_class, source.part, request.area, rng)
+        largest = max(job.bundle.sizes, key=lambda hw: hw[0] * hw[1])
+        return from_shape(request.defect_class, source.part, request.area, rng, largest)
     raise DataError(f"request {request.index}: unknown mask source {request.mask_source!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from aliaug_edge.crops import CONTEXT, mask_box
 from aliaug_edge.errors import DataError
 from aliaug_edge.generation.placement import (
     INSIDE_PART,
@@ -52,6 +53,18 @@ def test_a_shape_is_drawn_for_any_class_and_lands_on_the_part(name):
         placed = from_shape(name, disc(), None, np.random.default_rng(seed))
         assert placed.mask.any()
         assert disc()[placed.mask > 0].mean() >= INSIDE_PART
+
+
+def test_a_drawn_shape_fits_the_models_window_unless_an_area_is_asked_for():
+    part = np.ones((400, 400), dtype=bool)
+    for seed in range(5):
+        mask = from_shape("scratch", part, None, np.random.default_rng(seed), (64, 96)).mask
+        box = mask_box(mask)
+        assert box.height * CONTEXT <= 64 + 2
+        assert box.width * CONTEXT <= 96 + 2
+    area = (0.02, 0.03)
+    mask = from_shape("scratch", part, area, np.random.default_rng(0), (64, 96)).mask
+    assert mask_box(mask).height > 64 or mask_box(mask).width > 96
 
 
 def test_equal_seeds_give_equal_masks_and_others_differ():
