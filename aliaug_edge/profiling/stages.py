@@ -50,6 +50,7 @@ class Bench:
         self._stack = contextlib.ExitStack()
         self._folder = folder
         self._mask = write_scene(folder, size_hw)
+        self._written = (folder / "generated.png", folder / "generated_mask.png")
         self.engines: dict[str, Engine] = {}
 
     def __enter__(self) -> Bench:
@@ -96,10 +97,9 @@ class Bench:
             patch = blend(crops.cut(image, window), mask, shown, raw, mode="feather")
             crops.put(image, window, patch)
         with _timed(times, "write"):
-            png = imaging.encode_png(image, synthetic=True)
-            files.write_bytes(self._folder / "generated.png", png)
-            png = imaging.encode_png(self._mask, synthetic=True)
-            files.write_bytes(self._folder / "generated_mask.png", png)
+            self._write(image)
+        for path in self._written:  # a rename over a file waits for the disk, a new name does not
+            path.unlink()
         times[END_TO_END] = sum(times[stage] for stage in FUSED)
         return times
 
@@ -131,6 +131,10 @@ class Bench:
             known = run_graph(self.engines, "unet", known)
         with _timed(times, "decode"):
             run_graph(self.engines, "decoder", known)
+
+    def _write(self, image: NDArray[np.uint8]) -> None:
+        for path, array in zip(self._written, (image, self._mask), strict=True):
+            files.write_bytes(path, imaging.encode_png(array, synthetic=True))
 
     def _generate(self, feeds: Arrays) -> NDArray[np.float32]:
         generated = run_graph(self.engines, "generator", feeds)["generated"]

@@ -53,7 +53,7 @@ def _lines(profile: dict[str, Any]) -> Iterator[str]:
 
 
 def _engine_lines(engine: dict[str, Any]) -> Iterator[str]:
-    threads = "" if engine["threads"] is None else f", {_counted(engine['threads'], 'thread')}"
+    threads = "" if engine["threads"] is None else f", {counted(engine['threads'], 'thread')}"
     yield f"{engine['name']} {engine['version'] or ''}{threads}".replace(" ,", ",")
     header = ["ms", *_COLUMNS, "CoV %", "GFLOP", "GFLOP/s", "of peak"]
     yield from _aligned([header, *(_cells(row) for row in engine["stages"])])
@@ -63,7 +63,7 @@ def _engine_lines(engine: dict[str, Any]) -> Iterator[str]:
     yield f"images/s: {engine['images_per_s']:.1f} end to end; generator alone {batches}"
     if engine["peak_gflops_f32"] is not None:
         yield f"measured peak: {engine['peak_gflops_f32']:.0f} GFLOP/s (FP32 matrix product)"
-    yield f"{_counted(engine['stages'][-1]['count'], 'pass', 'passes')}, nothing dropped"
+    yield f"{counted(engine['stages'][-1]['count'], 'pass', 'passes')}, nothing dropped"
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
@@ -89,5 +89,6 @@ def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "  ".join([first, *rest])
 
 
-def _counted(number: int, singular: str, plural: str | None = None) -> str:
+def counted(number: int, singular: str, plural: str | None = None) -> str:
+    """ "1 thread", "2 threads"."""
     return f"{number} {singular if number == 1 else plural or singular + 's'}"

@@ -110,7 +110,7 @@ def _curves(metrics: Sequence[Record]) -> list[Curve]:
         points = [(row["step"], row[name]) for row in metrics if _is_number(row.get(name))]
         if len(points) > 1:
             curves.append(Curve(name, tuple(points)))
-    return sorted(curves, key=lambda curve: (curve.name != "loss", curve.name))
+    return sorted(curves, key=lambda curve: curve.name != "loss")
 
 
 def _strips(run_dir: Path) -> tuple[Picture, ...]:
@@ -165,8 +165,11 @@ def _facts(
         facts.append(("Generated", f"{len(records)} requested, {kept} kept"))
         engines = sorted({str(r["engine"]) for r in records if r.get("engine")})
         facts.append(("Engine", ", ".join(engines) or "unknown"))
+    if bundle and bundle.parity.get("verdict"):
+        facts.append(("Parity", str(bundle.parity["verdict"])))
     if profile:
         facts.append(("Machine", _machine_line(profile.get("machine") or {})))
+        facts += [("Speed", _speed_line(profile, e)) for e in (profile.get("engines") or [])[:1]]
     return facts
 
 
@@ -177,6 +180,14 @@ def _machine_line(machine: Mapping[str, Any]) -> str:
         f"{machine['memory_gib']} GiB" if machine.get("memory_gib") else None,
     ]
     return ", ".join(str(part) for part in parts if part) or "unknown"
+
+
+def _speed_line(profile: Mapping[str, Any], engine: Mapping[str, Any]) -> str:
+    height, width = profile["size"]
+    return (
+        f"{engine['stages'][-1]['p50_ms']:.1f} ms per crop of {height} × {width} end to end "
+        f"(median, {engine['spec']})"
+    )
 
 
 def _provenance(bundle: Bundle | None, config: Mapping[str, Any]) -> dict[str, Any]:

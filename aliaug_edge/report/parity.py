@@ -8,7 +8,7 @@ from typing import Any
 
 PASSED, FAILED, NOT_JUDGED = "passed", "failed", "–"
 _TOLERANCES = {
-    "max_grey": ("at most {} grey level(s) apart", max),
+    "max_grey": ("at most {} grey levels apart", max),
     "psnr_db": ("a PSNR of at least {} dB", min),
     "max_abs": ("at most {} apart", max),
 }

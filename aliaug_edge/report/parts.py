@@ -10,6 +10,8 @@ from html import escape
 
 from aliaug_edge.report.data import Picture
 
+SMALL_PX = 240  # about a column's width: smaller pictures are enlarged there, pixel by pixel
+
 
 def definition_list(facts: Iterable[tuple[str, str]]) -> str:
     """A list of names and values; empty text when there are none."""
@@ -21,9 +23,10 @@ def figure(picture: Picture) -> str:
     """A picture that enlarges when clicked, with its title below."""
     uri = "data:image/png;base64," + base64.b64encode(picture.png).decode("ascii")
     title = escape(picture.title)
+    small = ' class="small"' if picture.width <= SMALL_PX else ""
     return (
         f'<figure><label><input type="checkbox" aria-label="enlarge {title}">'
-        f'<img src="{uri}" width="{picture.width}" height="{picture.height}" alt="{title}">'
+        f'<img{small} src="{uri}" width="{picture.width}" height="{picture.height}" alt="{title}">'
         f"</label><figcaption>{title}</figcaption></figure>"
     )
 

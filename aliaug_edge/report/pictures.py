@@ -1,12 +1,12 @@
 """The pictures of a report: generated samples by class, and real defects beside them.
 
-Small photos are shown whole. Of large ones the crop that the model worked on is cut out, at full
-resolution: never scaled, so that what is seen is what was made.
+Shown is the crop that the model worked on, at full resolution: never scaled, so that what is seen
+is what was made. The whole photo stands beside it, scaled down where it is large.
 """
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aliaug_edge import crops, imaging
+from aliaug_edge.data.load import load_pair
 from aliaug_edge.data.procedural import render_surface
-from aliaug_edge.errors import DataError
+from aliaug_edge.data.reader import load_dataset
+from aliaug_edge.data.samples import Sample
 from aliaug_edge.generation.request import PROCEDURAL
 from aliaug_edge.labels.sheet import GAIN, amplified_difference
 from aliaug_edge.report.data import ClassPictures, Picture, PictureRow
@@ -24,7 +26,7 @@ from aliaug_edge.report.data import ClassPictures, Picture, PictureRow
 MOST_ROWS = 24
 ROWS_PER_CLASS = 4
 REAL_PER_CLASS = 6
-WHOLE_PX = 320  # a photo up to this side is shown whole
+WHOLE_PX = 640  # longest side of a whole photo; larger ones are scaled down
 
 Record = Mapping[str, Any]
 UInt8 = NDArray[np.uint8]
@@ -47,12 +49,14 @@ def collect_pictures(
     names = sorted({record["defect_class"] for record in kept})
     each = max(1, min(ROWS_PER_CLASS, MOST_ROWS // max(1, len(names))))
     goods = _GoodImages(data_root, images_dir)
-    real = _real_defects(data_root, names) if data_root else {}
+    real = _real_defects(data_root) if data_root else {}
     classes = []
     for name in names[:MOST_ROWS]:
         chosen = _spread([r for r in kept if r["defect_class"] == name], each)
         rows = tuple(_row(dataset_dir, record, goods) for record in chosen)
-        classes.append(ClassPictures(name, rows, real.get(name, ())))
+        sizes = sorted({_model_hw(record) for record in chosen})
+        beside = tuple(_cut_out(sample, sizes) for sample in real.get(name, ()))
+        classes.append(ClassPictures(name, rows, beside))
     notes = []
     if goods.missing:
         notes.append(
@@ -95,15 +99,17 @@ def _row(dataset_dir: Path, record: Record, goods: _GoodImages) -> PictureRow:
     mask = imaging.load_mask(dataset_dir / record["mask"])
     hw = (generated.shape[0], generated.shape[1])
     good = goods.load(record["source_image"], hw)
-    view = _view(record, hw)
     shown: list[tuple[str, UInt8]] = [("mask", mask), ("generated", generated)]
     if good is not None:
         difference = amplified_difference(good, generated)
         shown = [("good", good), *shown, (f"difference ×{GAIN}", difference)]
-    pictures = tuple(
+    view = _view(record, hw)
+    pictures = [
         picture(crops.cut(image, view), title, synthetic=title != "good") for title, image in shown
-    )
-    return PictureRow(_row_title(record), _row_caption(record), pictures)
+    ]
+    if (view.height, view.width) != hw:
+        pictures.append(picture(_scaled_down(generated), "whole photo", synthetic=True))
+    return PictureRow(_row_title(record), _row_caption(record), tuple(pictures))
 
 
 def picture(image: UInt8, title: str, *, synthetic: bool) -> Picture:
@@ -113,12 +119,21 @@ def picture(image: UInt8, title: str, *, synthetic: bool) -> Picture:
 
 
 def _view(record: Record, hw: tuple[int, int]) -> crops.Window:
-    window = record.get("window")
-    if max(hw) <= WHOLE_PX or not window:
-        return crops.Window(0, 0, *hw)
-    top, left, height, width = window
+    """The window that the model worked on, as far as it lies inside the photo."""
+    top, left, height, width = record.get("window") or (0, 0, *hw)
+    bottom, right = min(top + height, hw[0]), min(left + width, hw[1])
     top, left = max(top, 0), max(left, 0)
-    return crops.Window(top, left, min(height, hw[0] - top), min(width, hw[1] - left))
+    return crops.Window(top, left, bottom - top, right - left)
+
+
+def _model_hw(record: Record) -> tuple[int, int]:
+    _, _, height, width = record.get("window") or (0, 0, 128, 128)
+    return height, width
+
+
+def _scaled_down(image: UInt8) -> UInt8:
+    scale = min(1.0, WHOLE_PX / max(image.shape[:2]))
+    return crops.resize(image, (round(image.shape[0] * scale), round(image.shape[1] * scale)))
 
 
 def _row_title(record: Record) -> str:
@@ -130,39 +145,40 @@ def _row_title(record: Record) -> str:
 def _row_caption(record: Record) -> str:
     scores = record.get("scores") or {}
     facts = [
-        ("seed", record.get("seed"), ""),
-        ("severity", record.get("severity"), ""),
-        ("change inside", scores.get("change_inside"), " grey levels"),
-        ("outside preserved", scores.get("preservation_db"), " dB"),
+        ("seed {}", record.get("seed")),
+        ("severity {:.2f}", record.get("severity")),
+        ("change inside {:.0f} grey levels", scores.get("change_inside")),
+        ("outside preserved to {:.0f} dB", scores.get("preservation_db")),
     ]
-    return " · ".join(f"{name} {value}{unit}" for name, value, unit in facts if value is not None)
+    return " · ".join(text.format(value) for text, value in facts if value is not None)
 
 
-def _real_defects(data_root: Path, classes: Sequence[str]) -> dict[str, tuple[Picture, ...]]:
-    """A few training defects per class, cut out around their masks."""
-    from aliaug_edge.data.reader import load_dataset
-
-    samples = load_dataset(data_root).defects("train")
-    found: dict[str, tuple[Picture, ...]] = {}
-    for name in classes:
-        of_class = [s for s in samples if s.defect_class == name and s.mask_path is not None]
-        shown = []
-        for sample in _spread(of_class, REAL_PER_CLASS):
-            with contextlib.suppress(DataError, ValueError):  # a report is no place to judge data
-                image = imaging.load_image(sample.image_path)
-                mask = imaging.load_mask(sample.mask_path or sample.image_path)
-                shown.append(picture(_around(image, mask), "real", synthetic=False))
-        found[name] = tuple(shown)
+def _real_defects(data_root: Path) -> dict[str, list[Sample]]:
+    """A few training defects per class, of as many different parts as there are."""
+    found: dict[str, list[Sample]] = {}
+    dataset = load_dataset(data_root)
+    for name in dataset.classes:
+        of_class = [s for s in dataset.defects("train") if s.defect_class == name]
+        one_per_part = {sample.group: sample for sample in sorted(of_class, key=_shuffled)}
+        found[name] = list(one_per_part.values())[:REAL_PER_CLASS]
     return found
 
 
-def _around(image: UInt8, mask: UInt8) -> UInt8:
-    hw = (image.shape[0], image.shape[1])
-    if max(hw) <= WHOLE_PX or mask.shape != hw:
-        return image
+def _shuffled(sample: Sample) -> bytes:
+    """A fixed random order: evenly spaced ones of a series may all be the same part."""
+    return hashlib.sha256(sample.image_path.name.encode()).digest()
+
+
+def _cut_out(sample: Sample, sizes: Sequence[tuple[int, int]]) -> Picture:
+    """The defect, cut out by the same rule as the generated ones beside it.
+
+    Raises:
+        DataError: image or mask cannot be used.
+    """
+    image, mask = load_pair(sample)
     box = crops.mask_box(mask)
-    window = crops.window_around(box, hw, (min(256, hw[0]), min(256, hw[1])))
-    return crops.cut(image, window)
+    window = crops.window_around(box, (image.shape[0], image.shape[1]), crops.size_for(box, sizes))
+    return picture(crops.cut(image, window), sample.image_path.stem, synthetic=False)
 
 
 def _spread(items: Sequence[Any], most: int) -> list[Any]:

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from aliaug_edge.profiling.stages import FUSED, STAGED_STAGES
-from aliaug_edge.profiling.table import STAGE_NAMES, shown
+from aliaug_edge.profiling.table import STAGE_NAMES, counted, shown
 from aliaug_edge.report import svg
 from aliaug_edge.report.data import ClassPictures, Curve, ReportData
 from aliaug_edge.report.parity import parity_rows, tolerance_text
@@ -22,9 +22,9 @@ def pictures_section(data: ReportData) -> str:
     if not data.classes:
         return ""
     intro = (
-        '<p class="muted">Each row: the good image, the mask that was asked for, what was '
-        "generated, and the difference, amplified four times. Pixels are shown as they are; click "
-        "a picture to enlarge it.</p>"
+        '<p class="muted">Each row: the good part, the mask that was asked for, what was '
+        "generated, the difference amplified four times, and the whole photo. The first four are "
+        "the crop that the model worked on, pixel by pixel. Click a picture to enlarge it.</p>"
     )
     return intro + "".join(_class_block(entry) for entry in data.classes)
 
@@ -51,7 +51,7 @@ def training_section(data: ReportData) -> str:
         for number, curve in enumerate(data.curves)
     )
     key = (
-        '<div class="legend"><span><i class="thin" style="background:#3b6ea5;opacity:.28"></i>as '
+        '<div class="legend"><span><i class="thin" style="background:#3b6ea5;opacity:.35"></i>as '
         'logged</span><span><i class="thin" style="background:#3b6ea5"></i>running mean</span>'
         "<span>horizontal: step</span></div>"
     )
@@ -171,7 +171,7 @@ def _engine_block(engine: dict[str, Any]) -> str:
         f"{shown(entry['images_per_s'], 1)} at batch {entry['batch']}"
         for entry in engine.get("batches") or []
     )
-    threads = f", {engine['threads']} threads" if engine.get("threads") else ""
+    threads = f", {counted(engine['threads'], 'thread')}" if engine.get("threads") else ""
     peak = engine.get("peak_gflops_f32")
     facts = f"{shown(engine.get('images_per_s'), 1)} images/s end to end"
     facts += f"; generator alone {batches}" if batches else ""

@@ -22,14 +22,16 @@ dt { color: var(--muted); }
 dd { margin: 0; overflow-wrap: anywhere; }
 .sample { margin: 0 0 26px; }
 .sample > header { margin-bottom: 8px; font-size: 13px; overflow-wrap: anywhere; }
-.pictures { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 14px;
+.pictures { display: grid; grid-template-columns: repeat(5, minmax(0, 1fr)); gap: 14px;
   align-items: start; }
 .pictures.real { grid-template-columns: repeat(6, minmax(0, 1fr)); }
 .pictures.strip { grid-template-columns: minmax(0, 1fr); }
+.pictures.strip img { max-height: none; }
 figure { margin: 0; }
 figure label { display: block; cursor: zoom-in; }
-figure img { display: block; width: 100%; height: auto; max-height: 420px; object-fit: contain;
-  object-position: left top; image-rendering: pixelated; border-radius: 3px; background: #efefec; }
+figure img { display: block; width: 100%; height: auto; max-height: 260px; object-fit: contain;
+  object-position: left top; border-radius: 3px; }
+figure img.small, figure input:checked + img { image-rendering: pixelated; }
 figure input { position: absolute; opacity: 0; }
 figure input:focus-visible + img { outline: 3px solid #3b6ea5; }
 figure input:checked + img { position: fixed; inset: 0; z-index: 9; width: 100vw; height: 100vh;
@@ -53,7 +55,7 @@ svg { display: block; max-width: 100%; height: auto; font: 12px system-ui, sans-
 svg .grid { stroke: #e9e9e5; }
 svg .tick { fill: var(--muted); font-size: 11px; }
 svg polyline { fill: none; stroke-linejoin: round; }
-svg .raw { opacity: 0.28; stroke-width: 1; }
+svg .raw { opacity: 0.35; stroke-width: 1; }
 svg .mean { stroke-width: 2; }
 svg .in { fill: #fff; text-anchor: middle; }
 svg .sum { font-weight: 600; }

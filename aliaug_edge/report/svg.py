@@ -13,7 +13,7 @@ PALETTE = (
 )  # fmt: skip
 _PAD_LEFT, _PAD_RIGHT, _PAD_TOP, _PAD_BOTTOM = 52, 12, 10, 26
 _LOG_RATIO = 30  # a positive curve that spans more than this is drawn on a log scale
-_SMOOTHING = 0.9
+_SPANS = 15  # the running mean looks back over about this share of a curve
 
 
 def line_chart(curve: Curve, colour: str, width: int = 360, height: int = 190) -> str:
@@ -104,10 +104,11 @@ def _log_ticks(low: float, high: float) -> list[float]:
 
 def _smoothed(values: Sequence[float]) -> list[float]:
     """Exponential running mean, begun without bias."""
+    keep = 1 - 1 / max(2.0, len(values) / _SPANS)
     smooth, weight, out = 0.0, 0.0, []
     for value in values:
-        smooth = _SMOOTHING * smooth + (1 - _SMOOTHING) * value
-        weight = _SMOOTHING * weight + (1 - _SMOOTHING)
+        smooth = keep * smooth + (1 - keep) * value
+        weight = keep * weight + (1 - keep)
         out.append(smooth / weight)
     return out
 
