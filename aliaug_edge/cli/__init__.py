@@ -1,4 +1,4 @@
-"""The command line `ali-aug`: parse, one library call, print. Heavy imports live in the commands."""
+"""The command line `ali-aug`: parse, one library call, print. Heavy imports are in the commands."""
 
 from aliaug_edge.cli.app import main
 

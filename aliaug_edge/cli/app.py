@@ -9,6 +9,13 @@ import typer
 from typer.core import TyperGroup
 
 from aliaug_edge import __version__
+from aliaug_edge.cli.data import data_app
+from aliaug_edge.cli.doctor import doctor
+from aliaug_edge.cli.generate import generate
+from aliaug_edge.cli.inspect import inspect
+from aliaug_edge.cli.profile import profile
+from aliaug_edge.cli.report import report
+from aliaug_edge.cli.train import export, pretrain, train
 from aliaug_edge.errors import AliAugError
 
 INTERRUPTED = 130
@@ -46,10 +53,19 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: bool = typer.Option(
-        False, "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        False,
+        "--version",
+        callback=_print_version,
+        is_eager=True,
+        help="Print the version and exit.",
     ),
 ) -> None:
     del version
+
+
+app.add_typer(data_app, name="data")
+for command in (train, export, generate, profile, report, inspect, doctor, pretrain):
+    app.command(command.__name__)(command)
 
 
 def main() -> None:

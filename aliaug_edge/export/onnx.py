@@ -99,7 +99,7 @@ def _strip_origins(model: onnx.ModelProto) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter talks on stdout and through warnings about things that do not concern the user."""
+    """The exporter talks on stdout and through warnings about what no user can change."""
     level = logging.getLogger("torch.onnx").level
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):

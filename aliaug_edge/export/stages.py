@@ -32,7 +32,7 @@ class Stage:
 
 
 def size_multiple(generator: Generator) -> int:
-    """Heights and widths in pixels must be multiples of this: the VAE's factor times the U-Net's."""
+    """Sides in pixels must be multiples of this: the VAE's factor times the U-Net's."""
     return LATENT_FACTOR * 2 ** (len(generator.unet.config.block_out_channels) - 1)
 
 

@@ -41,7 +41,7 @@ class Base:
     tokenizer: PreTrainedTokenizerBase
     scheduler: DDPMScheduler
     extras: dict[str, Tensor] = field(default_factory=dict, repr=False)
-    extras_conditioning: str | None = None
+    extras_conditioning: Conditioning | None = None
 
     @property
     def alpha_bar(self) -> float:
@@ -125,12 +125,13 @@ def load_extras(generator: Generator, extras: dict[str, Tensor]) -> None:
     generator.unet.conv_in.load_state_dict(conv_in)
 
 
-def _load_extras(folder: Path) -> tuple[dict[str, Tensor], str | None]:
+def _load_extras(folder: Path) -> tuple[dict[str, Tensor], Conditioning | None]:
     if not (folder / EXTRAS).is_file():
         return {}, None
     facts = json.loads((folder / EXTRAS_FACTS).read_text(encoding="utf-8"))
     extras = {key: value.float() for key, value in load_file(folder / EXTRAS).items()}
-    return extras, str(facts["conditioning"])
+    conditioning: Conditioning = facts["conditioning"]
+    return extras, conditioning
 
 
 def _first_line(error: Exception) -> str:

@@ -11,9 +11,10 @@ import torch
 
 from aliaug_edge import files
 from aliaug_edge.data.procedural import DEFECT_CLASSES, MATERIALS
+from aliaug_edge.errors import AliAugError
 from aliaug_edge.model import tiny
 from aliaug_edge.model.base import Base, extras_of, generator_from, save_base
-from aliaug_edge.model.conditioning import Conditioning
+from aliaug_edge.model.conditioning import CONDITIONINGS, Conditioning
 from aliaug_edge.model.generator import Generator
 from aliaug_edge.model.text import COLOUR_PROMPT, embed_prompts
 from aliaug_edge.training.discriminator import PatchDiscriminator
@@ -29,17 +30,39 @@ RECIPE = "pretrain.json"
 class PretrainSettings:
     """The recipe of a base: `coarse_steps` of `steps` see `coarse_crop`² pixels, then `crop`²."""
 
-    steps: int = 9000
-    coarse_steps: int = 6000
+    steps: int = 5500
+    coarse_steps: int = 4000
     crop: int = 128
     coarse_crop: int = 96
     batch_size: int = 8
     pairs: int = 12000
     learning_rate: float = 6e-4
-    adversarial_from: int = 2500
+    adversarial_from: int = 1200
     seed: int = 7
     conditioning: Conditioning = "light"
     ema_decay: float = 0.998
+
+
+def settings_for(
+    steps: int, pairs: int, batch_size: int, conditioning: str, seed: int
+) -> PretrainSettings:
+    """The recipe scaled to `steps`: its phases keep their shares.
+
+    Raises:
+        AliAugError: an unknown conditioning.
+    """
+    if conditioning not in CONDITIONINGS:
+        raise AliAugError(f"conditioning {conditioning!r}: expected {', '.join(CONDITIONINGS)}")
+    whole = PretrainSettings()
+    return PretrainSettings(
+        steps=steps,
+        coarse_steps=round(steps * whole.coarse_steps / whole.steps),
+        adversarial_from=round(steps * whole.adversarial_from / whole.steps),
+        pairs=pairs,
+        batch_size=batch_size,
+        conditioning=conditioning,  # type: ignore[arg-type]  # checked above
+        seed=seed,
+    )
 
 
 def pretrain(settings: PretrainSettings, folder: Path, *, progress: bool = True) -> Path:

@@ -54,9 +54,7 @@ def region_of(mask: Mask) -> Region:
     reach = max(3, min(48, math.ceil(math.sqrt(size / math.pi)) + 2))
     depth = np.where(mask, distance(~mask, reach), np.float32(0))
     alpha = np.where(mask, np.clip(blur(mask.astype(np.float32), 0.6) * 1.25, 0, 1), 0)
-    return Region(
-        mask, alpha.astype(np.float32), depth, float(depth.max()), principal_angle(mask)
-    )
+    return Region(mask, alpha.astype(np.float32), depth, float(depth.max()), principal_angle(mask))
 
 
 def washed(layers: Layers, region: Region, tone: float) -> tuple[float, float, float]:

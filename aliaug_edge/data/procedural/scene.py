@@ -92,9 +92,7 @@ def _shoot(seed: int, height: int, width: int, material: str) -> Shot:
     return Shot(layers, light, camera, expose(linear, camera))
 
 
-def render_surface(
-    seed: int, height: int, width: int, material: str | None = None
-) -> Image8:
+def render_surface(seed: int, height: int, width: int, material: str | None = None) -> Image8:
     """A photo of a good part, (H, W, 3) uint8. The same seed gives the same bytes."""
     chosen = _pick(_stream(seed, 0), "material", MATERIALS, material)
     shot = _shoot(seed, height, width, chosen)

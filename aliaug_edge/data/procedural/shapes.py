@@ -62,9 +62,7 @@ def _ellipse(
     return field, radius, angle
 
 
-def blob(
-    rng: np.random.Generator, height: int, width: int, area: int, at: Centre | None
-) -> Field:
+def blob(rng: np.random.Generator, height: int, width: int, area: int, at: Centre | None) -> Field:
     field, radius, _ = _ellipse(rng, height, width, area, log_uniform(rng, 1, 2.6), at)
     return field + uniform(rng, 0.1, 0.24) * fractal(rng, height, width, max(radius, 3), 3, 0.4)
 

@@ -75,9 +75,7 @@ def carbon(rng: np.random.Generator, height: int, width: int, scale: float) -> L
     )
     top = over * np.sqrt(np.abs(warp)) + (1 - over) * np.sqrt(np.abs(weft))
     bright = uniform(rng, 0.3, 1.0)
-    tone = uniform(rng, 0.1, 0.22) * (
-        0.35 + 0.5 * top + bright * over * top + 0.12 * strands * top
-    )
+    tone = uniform(rng, 0.1, 0.22) * (0.35 + 0.5 * top + bright * over * top + 0.12 * strands * top)
     relief = 0.15 * value_noise(rng, height, width, 30 * scale)
     return body(
         rng, tone, relief, hue(rng, 0.03), uniform(rng, 0.1, 0.3), log_uniform(rng, 40, 160), angle
@@ -94,9 +92,7 @@ def wood(rng: np.random.Generator, height: int, width: int, scale: float) -> Lay
     late = phase * phase * smoothstep(1 - phase, 0.0, 0.12)
     fibres = directional(rng, height, width, angle, 30 * scale, 0.5 * scale)
     pores = smoothstep(directional(rng, height, width, angle, 9 * scale, 0.7 * scale), 1.3, 2.2)
-    tone = uniform(rng, 0.34, 0.6) * (
-        1 - 0.32 * late + 0.05 * fibres - 0.22 * pores + 0.04 * bend
-    )
+    tone = uniform(rng, 0.34, 0.6) * (1 - 0.32 * late + 0.05 * fibres - 0.22 * pores + 0.04 * bend)
     tint = (1.22 + uniform(rng, -0.06, 0.1), 0.96, 0.72 + uniform(rng, -0.12, 0.12))
     relief = 0.08 * fibres - 0.35 * pores + 0.12 * late
     return body(rng, tone, relief, tint, uniform(rng, 0.01, 0.12), log_uniform(rng, 8, 30), angle)
@@ -113,8 +109,4 @@ def leather(rng: np.random.Generator, height: int, width: int, scale: float) -> 
     relief = 0.9 * crease * (1 - 0.5 * first) + 0.3 * soft
     brown = (1.2, 0.95, 0.75)
     tint = brown if rng.random() < 0.4 else hue(rng, uniform(rng, 0.0, 0.3))
-    return body(
-        rng, tone, relief, tint, uniform(rng, 0.05, 0.2), log_uniform(rng, 10, 40), 0.0
-    )
-
-
+    return body(rng, tone, relief, tint, uniform(rng, 0.05, 0.2), log_uniform(rng, 10, 40), 0.0)

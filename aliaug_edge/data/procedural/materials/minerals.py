@@ -20,9 +20,7 @@ from aliaug_edge.data.procedural.noise import (
 GLAZES = ((1.0, 1.0, 1.0), (1.0, 0.98, 0.93), (1.05, 0.97, 0.86), (0.86, 0.96, 1.06))
 
 
-def specks(
-    rng: np.random.Generator, height: int, width: int, size: float, share: float
-) -> Field:
+def specks(rng: np.random.Generator, height: int, width: int, size: float, share: float) -> Field:
     """Round dots of varied size covering about this share of cells, 0..1."""
     first, _, value = cells(rng, height, width, size)
     chosen = value < share

@@ -64,9 +64,7 @@ def plastic(rng: np.random.Generator, height: int, width: int, scale: float) -> 
     )
     relief = np.float32(depth) * erosion + 0.05 * flow
     tint = hue(rng, uniform(rng, 0.0, 0.35))
-    return body(
-        rng, tone, relief, tint, uniform(rng, 0.04, 0.25), log_uniform(rng, 10, 60), angle
-    )
+    return body(rng, tone, relief, tint, uniform(rng, 0.04, 0.25), log_uniform(rng, 10, 60), angle)
 
 
 def rubber(rng: np.random.Generator, height: int, width: int, scale: float) -> Layers:
@@ -96,6 +94,4 @@ def painted(rng: np.random.Generator, height: int, width: int, scale: float) -> 
     tone: Field = log_uniform(rng, 0.08, 0.7) * (1 + 0.02 * slow + 0.01 * peel) * (1 + flake)
     relief = uniform(rng, 0.08, 0.4) * peel + 0.15 * slow
     tint = hue(rng, uniform(rng, 0.0, 0.6))
-    return body(
-        rng, tone, relief, tint, uniform(rng, 0.15, 0.45), log_uniform(rng, 30, 160), 0.0
-    )
+    return body(rng, tone, relief, tint, uniform(rng, 0.15, 0.45), log_uniform(rng, 30, 160), 0.0)

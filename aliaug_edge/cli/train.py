@@ -1,0 +1,141 @@
+"""`ali-aug train`, `ali-aug pretrain`, `ali-aug export`: the torch half behind the command line."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from aliaug_edge.errors import MissingDependencyError
+
+TRAIN_EXTRA = ("torch", "diffusers", "peft", "transformers", "safetensors", "tensorboard")
+EXPORT_EXTRA = (*TRAIN_EXTRA[:-1], "onnx", "onnxscript", "onnxruntime")
+
+
+def train(
+    data: Annotated[
+        Optional[Path],  # noqa: UP045 - Typer on Python 3.10 reads annotations at run time
+        typer.Argument(help="Folder of photos and masks (see `ali-aug data check`)."),
+    ] = None,
+    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="Run folder.")] = None,  # noqa: UP045
+    config: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Take everything from a config.json that a run saved."),
+    ] = None,
+    base: Annotated[
+        str,
+        typer.Option(help="`tiny`, a diffusers folder, or a hub name like stabilityai/sd-turbo."),
+    ] = "tiny",
+    conditioning: Annotated[str, typer.Option(help="paper, full or light.")] = "light",
+    label_carrier: Annotated[str, typer.Option(help="text or colour.")] = "text",
+    classes: Annotated[str, typer.Option(help="Classes to learn, by comma; all if empty.")] = "",
+    pool: Annotated[str, typer.Option(help="List of split.json to learn from.")] = "train",
+    groups: Annotated[Optional[Path], typer.Option(help="CSV or JSON of file, group.")] = None,  # noqa: UP045
+    steps: Annotated[int, typer.Option(help="Training steps.")] = 600,
+    batch_size: Annotated[int, typer.Option(help="Samples per step.")] = 8,
+    size: Annotated[int, typer.Option(help="Side of the training crop in pixels.")] = 128,
+    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 1e-3,
+    rank_unet: Annotated[int, typer.Option(help="LoRA rank on the U-Net.")] = 8,
+    rank_vae: Annotated[int, typer.Option(help="LoRA rank on the VAE.")] = 4,
+    alpha_unet: Annotated[float, typer.Option(help="LoRA alpha on the U-Net.")] = 8.0,
+    alpha_vae: Annotated[float, typer.Option(help="LoRA alpha on the VAE.")] = 4.0,
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Train LoRA adapters on a folder of masked defects. Continues a run that was cut short."""
+    _require(TRAIN_EXTRA, "train")
+    from aliaug_edge.training.config import TrainConfig, load_config
+    from aliaug_edge.training.trainer import train as run
+
+    if config is not None and data is None:
+        settings, out = load_config(config), out or config.parent
+    elif data is None or out is None or config is not None:
+        raise typer.BadParameter("give DATA and --out RUN, or --config FILE alone")
+    else:
+        settings = TrainConfig(
+            data=str(data.resolve()),
+            base=base,
+            conditioning=conditioning,  # type: ignore[arg-type]  # checked by TrainConfig
+            label_carrier=label_carrier,  # type: ignore[arg-type]
+            classes=tuple(filter(None, classes.split(","))),
+            pool=pool,
+            groups=str(groups.resolve()) if groups else None,
+            steps=steps,
+            batch_size=batch_size,
+            size=size,
+            learning_rate=learning_rate,
+            rank_unet=rank_unet,
+            rank_vae=rank_vae,
+            alpha_unet=alpha_unet,
+            alpha_vae=alpha_vae,
+            precision=precision,  # type: ignore[arg-type]
+            seed=seed,
+        )
+    run(settings, out, progress=not quiet)
+    typer.echo(f"saved {out}; next: ali-aug export {out} -o BUNDLE")
+
+
+def pretrain(
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder of the run; base in <out>/base.")
+    ],
+    steps: Annotated[int, typer.Option(help="Training steps.")] = 5500,
+    pairs: Annotated[int, typer.Option(help="Procedural pairs to render.")] = 12000,
+    batch_size: Annotated[int, typer.Option(help="Pairs per step.")] = 8,
+    conditioning: Annotated[str, typer.Option(help="paper, full or light.")] = "light",
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 7,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Train a base of your own on procedural surfaces, from nothing."""
+    _require(TRAIN_EXTRA, "train")
+    from aliaug_edge.training.pretrain import pretrain as run
+    from aliaug_edge.training.pretrain import settings_for
+
+    settings = settings_for(steps, pairs, batch_size, conditioning, seed)
+    folder = run(settings, out, progress=not quiet)
+    typer.echo(f"saved {folder}; next: ali-aug train DATA -o RUN --base {folder}")
+
+
+def export(
+    source: Annotated[str, typer.Argument(help="A finished run, or a base (folder or `tiny`).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Bundle folder to write.")],
+    precision: Annotated[str, typer.Option(help="fp32 or fp16 (in the graph).")] = "fp32",
+    sizes: Annotated[
+        str, typer.Option(help="Sizes the bundle may be used at: side or HxW, by comma.")
+    ] = "128,256",
+    opset: Annotated[int, typer.Option(help="ONNX opset, at most 20.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the parity as JSON.")] = False,
+) -> None:
+    """Merge the adapters, write ONNX graphs, prove their parity, and pack a bundle."""
+    _require(EXPORT_EXTRA, "train,export,cpu")
+    from aliaug_edge.bundle import load_bundle
+    from aliaug_edge.export.pipeline import ExportSettings, parse_sizes, say_on_stderr
+    from aliaug_edge.export.pipeline import export as run
+    from aliaug_edge.files import json_text
+
+    settings = ExportSettings(precision=precision, sizes=parse_sizes(sizes), opset=opset)
+    folder = run(source, out, settings, say=say_on_stderr)
+    if as_json:
+        typer.echo(json_text(dict(load_bundle(folder).parity)), nl=False)
+    else:
+        typer.echo(f"saved {folder}; next: ali-aug generate {folder} --images GOOD --out DATASET")
+
+
+def _require(packages: tuple[str, ...], extra: str) -> None:
+    """Refuse early, with the line that mends it, where a part of the torch half is absent."""
+    missing = [name for name in packages if not _importable(name)]
+    if missing:
+        raise MissingDependencyError(
+            f"this command needs {', '.join(missing)}, not installed here; "
+            f"run: pip install 'aliaug-edge[{extra}]' (Python 3.11 or newer)"
+        )
+
+
+def _importable(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ValueError:  # the module is blocked: sys.modules holds None for it
+        return False

@@ -1,0 +1,184 @@
+"""What can be exported: a finished training run, or a base as it is."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+
+from aliaug_edge import files, imaging
+from aliaug_edge.bundle import MASKS, ClassSpec
+from aliaug_edge.data.load import load_pair
+from aliaug_edge.data.procedural import DEFECT_CLASSES, render_pair
+from aliaug_edge.data.reader import load_dataset
+from aliaug_edge.errors import AliAugError
+from aliaug_edge.export.parity import Scene
+from aliaug_edge.model.adapters import add_adapters, load_adapters, merge_adapter
+from aliaug_edge.model.base import EXTRAS, Base, generator_from, load_base, load_extras
+from aliaug_edge.model.generator import Generator, new_generator
+from aliaug_edge.model.text import class_embeddings, class_prompt
+from aliaug_edge.training.config import CONFIG, TrainConfig, config_document, load_config
+from aliaug_edge.training.trainer import ADAPTERS_DIR, CLASSES
+
+PARITY_SCENES = 3
+
+
+@dataclass(frozen=True)
+class ExportSource:
+    """`adapted` is the generator as trained, the reference of parity; `merged` is what is exported.
+
+    `embeds` (classes, 77, D) float32 follow the order of `classes`; `masks` are the arrays of
+    masks.npz; `scenes` are real inputs for parity.
+    """
+
+    adapted: Generator
+    merged: Generator
+    classes: tuple[ClassSpec, ...]
+    label_carrier: str
+    embeds: NDArray[np.float32]
+    scenes: tuple[Scene, ...]
+    provenance: dict[str, Any]
+    masks: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+
+
+def run_source(run_dir: Path) -> ExportSource:
+    """A finished `ali-aug train` run.
+
+    Raises:
+        AliAugError: the run is not finished, or a file of it is damaged.
+    """
+    config, base, adapted = load_run(run_dir)
+    try:
+        listed = json.loads((run_dir / CLASSES).read_text(encoding="utf-8"))
+        with np.load(run_dir / MASKS, allow_pickle=False) as arrays:
+            masks = {key: arrays[key] for key in sorted(arrays.files)}
+    except (OSError, ValueError) as error:
+        raise AliAugError(f"{run_dir}: {error}; train again") from error
+    classes = tuple(
+        ClassSpec(entry["name"], entry["prompt"], tuple(entry["colour"])) for entry in listed
+    )
+    return ExportSource(
+        adapted=adapted,
+        merged=merged_generator(adapted, config),
+        classes=classes,
+        label_carrier=config.label_carrier,
+        embeds=_embeds(base, classes),
+        scenes=_run_scenes(config, classes),
+        provenance={"base": config.base, "training": _without_paths(config)},
+        masks=masks,
+    )
+
+
+def base_source(name: str, scratch: Path) -> ExportSource:
+    """A base with the procedural classes, its scenes rendered into `scratch`."""
+    base = load_base(name)
+    if base.extras_conditioning is None:
+        raise AliAugError(
+            f"{name} is neither a finished training run nor a base with a conditioning of its own; "
+            "train on it first: `ali-aug train DATA -o RUN --base ...`"
+        )
+    generator = generator_from(base, base.extras_conditioning).eval()
+    classes = tuple(ClassSpec(n, class_prompt(n)) for n in DEFECT_CLASSES)
+    return ExportSource(
+        adapted=generator,
+        merged=generator,
+        classes=classes,
+        label_carrier="text",
+        embeds=_embeds(base, classes),
+        scenes=_procedural_scenes(scratch),
+        provenance={"base": Path(name).name, "training": None},
+    )
+
+
+def load_run(run_dir: Path) -> tuple[TrainConfig, Base, Generator]:
+    """The configuration of a finished run, its base, and the generator with its adapters.
+
+    Raises:
+        AliAugError: a file is missing (the run was cut short) or damaged.
+    """
+    missing = [
+        name
+        for name in (CONFIG, CLASSES, EXTRAS, MASKS, f"{ADAPTERS_DIR}/unet", f"{ADAPTERS_DIR}/vae")
+        if not (run_dir / name).exists()
+    ]
+    if missing:
+        raise AliAugError(
+            f"{run_dir} is not a finished run: it lacks {', '.join(missing)}; continue it with "
+            f"`ali-aug train --config {run_dir / CONFIG} -o {run_dir}`"
+        )
+    config = load_config(run_dir / CONFIG)
+    base = load_base(config.base)
+    generator = generator_from(base, config.conditioning)
+    add_adapters(generator, config.adapters)
+    load_adapters(generator, tuple(config.adapters), run_dir / ADAPTERS_DIR)
+    try:
+        load_extras(generator, load_file(run_dir / EXTRAS))
+    except Exception as error:  # safetensors and torch each have their own
+        raise AliAugError(f"{run_dir / EXTRAS} cannot be read: {error}; train again") from error
+    return config, base, generator.eval()
+
+
+def merged_generator(adapted: Generator, config: TrainConfig) -> Generator:
+    """A plain generator with the adapters merged; `adapted` is left alone."""
+    vae = type(adapted.vae).from_config(adapted.vae.config)
+    unet = type(adapted.unet).from_config(adapted.unet.config)
+    plain = new_generator(vae, unet, adapted.conditioning, adapted.alpha_bar)
+    specs = config.adapters
+    unet.load_state_dict(merge_adapter(adapted.unet.state_dict(), specs["unet"].scale))
+    vae.load_state_dict(merge_adapter(adapted.vae.state_dict(), specs["vae"].scale))
+    plain.skips.load_state_dict(merge_adapter(adapted.skips.state_dict(), specs["vae"].scale))
+    return plain.eval()
+
+
+def _embeds(base: Base, classes: tuple[ClassSpec, ...]) -> NDArray[np.float32]:
+    embeds = class_embeddings(
+        base.tokenizer, copy.deepcopy(base.text_encoder).eval(), [c.prompt for c in classes]
+    )
+    result: NDArray[np.float32] = embeds.to(torch.float32).numpy()
+    return result
+
+
+def _run_scenes(config: TrainConfig, classes: tuple[ClassSpec, ...]) -> tuple[Scene, ...]:
+    """Training photos with their masks, one per class in turn."""
+    dataset = load_dataset(
+        Path(config.data),
+        groups=Path(config.groups) if config.groups else None,
+        pool=config.pool,
+        seed=config.seed,
+    )
+    names = [c.name for c in classes]
+    samples = [s for s in dataset.defects("train") if s.defect_class in names]
+    by_turn = sorted(range(len(samples)), key=lambda i: (_turn(samples, i), i))
+    chosen = [samples[i] for i in by_turn[:PARITY_SCENES]]
+    return tuple(Scene(s.image_path, load_pair(s)[1], names.index(s.defect_class)) for s in chosen)
+
+
+def _turn(samples: list[Any], index: int) -> int:
+    """How many samples of the same class come before this one."""
+    return sum(s.defect_class == samples[index].defect_class for s in samples[:index])
+
+
+def _procedural_scenes(scratch: Path) -> tuple[Scene, ...]:
+    scenes = []
+    for seed in range(PARITY_SCENES):
+        pair = render_pair(seed, 320, 320)
+        path = scratch / f"scene_{seed}.png"
+        files.write_bytes(path, imaging.encode_png(pair.good))
+        scenes.append(Scene(path, pair.mask, DEFECT_CLASSES.index(pair.defect_class)))
+    return tuple(scenes)
+
+
+def _without_paths(config: TrainConfig) -> dict[str, Any]:
+    """The configuration with folder names in place of the user's paths."""
+    document = config_document(config)
+    for key in ("data", "base", "groups"):
+        if document[key] is not None:
+            document[key] = Path(document[key]).name
+    return document
