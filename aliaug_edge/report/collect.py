@@ -19,6 +19,7 @@ TITLE = "Synthetic defects: from training to labelled images"
 STRIPS = 3
 STATUSES = ("kept", "rejected", "failed")
 _NOT_CURVES = ("step", "seconds")
+_SHOWN_APART = ("flops",)  # in the latency table
 
 Record = dict[str, Any]
 
@@ -195,7 +196,8 @@ def _provenance(bundle: Bundle | None, config: Mapping[str, Any]) -> dict[str, A
     if bundle:
         shown["bundle sha256"] = bundle.sha256
         shown["bundle sizes"] = ", ".join(f"{h} x {w}" for h, w in bundle.sizes)
-        shown.update({f"bundle {key}": value for key, value in sorted(bundle.provenance.items())})
+        listed = sorted(bundle.provenance.items())
+        shown.update({f"bundle {key}": value for key, value in listed if key not in _SHOWN_APART})
     shown.update({f"training {key}": value for key, value in sorted(config.items())})
     return shown
 

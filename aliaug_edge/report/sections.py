@@ -14,6 +14,7 @@ from aliaug_edge.report.parity import parity_rows, tolerance_text
 from aliaug_edge.report.parts import Html, definition_list, figures, legend, table
 
 _TALLY = {"kept": "#5a9367", "rejected": "#d9a02b", "failed": "#b5485d"}
+LONGEST_VALUE = 300  # characters; bundle.json has the rest
 _PERCENTILES = ("p50", "p90", "p95", "p99", "max")
 
 
@@ -105,7 +106,10 @@ def commands_section(data: ReportData) -> str:
 
 def provenance_section(data: ReportData) -> str:
     """Hashes, versions and settings."""
-    return definition_list((name, _text(value)) for name, value in data.provenance.items())
+    return definition_list(
+        (name.replace("_", " "), _shortened(_text(value)))
+        for name, value in data.provenance.items()
+    )
 
 
 def _class_block(entry: ClassPictures) -> str:
@@ -181,6 +185,10 @@ def _engine_block(engine: dict[str, Any]) -> str:
         f"<h3>{escape(title)}</h3>{table(header, rows, last_is_total=True)}"
         f'<p class="muted">{escape(facts)}.</p>'
     )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]} …"
 
 
 def _text(value: Any) -> str:
