@@ -12,7 +12,9 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import diffusers
 import torch
+import transformers
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -63,6 +65,7 @@ def load_base(name: str) -> Base:
                 f"base {name}: not a diffusers folder; expected {', '.join(PARTS)}, "
                 f"missing {', '.join(missing)}"
             )
+    _silence_loaders()
     try:
         parts = {
             "vae": AutoencoderKL.from_pretrained(source, subfolder="vae"),
@@ -132,6 +135,13 @@ def _load_extras(folder: Path) -> tuple[dict[str, Tensor], Conditioning | None]:
     extras = {key: value.float() for key, value in load_file(folder / EXTRAS).items()}
     conditioning: Conditioning = facts["conditioning"]
     return extras, conditioning
+
+
+def _silence_loaders() -> None:
+    """The libraries' own progress bars would mix with ours, and with `--quiet`."""
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+    diffusers.utils.logging.set_verbosity_error()
 
 
 def _first_line(error: Exception) -> str:

@@ -62,8 +62,8 @@ def train_step(
     loss.backward()
     grad_norm = nn.utils.clip_grad_norm_(learner.parameters, MAX_GRAD_NORM)
     learner.optimizer.step()
-    metrics = {"loss": float(loss), "grad_norm": float(grad_norm)}
-    metrics |= {name: float(value) for name, value in terms.items()}
+    metrics = {"loss": loss.item(), "grad_norm": grad_norm.item()}
+    metrics |= {name: value.item() for name, value in terms.items()}
     if adversarial:
         metrics["discriminator"] = _discriminator_step(learner, batch, output.detach(), painted)
     return metrics, output.detach().float()
@@ -119,4 +119,4 @@ def _discriminator_step(learner: Learner, batch: Batch, output: Tensor, painted:
     learner.discriminator_optimizer.zero_grad(set_to_none=True)
     loss.backward()
     learner.discriminator_optimizer.step()
-    return float(loss)
+    return loss.item()
