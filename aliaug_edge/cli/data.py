@@ -1,4 +1,4 @@
-"""`ali-aug data …`: look at a folder of defect images before learning from it."""
+"""`ali-aug data …`: look at a folder of defect images before learning from it, or draw one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Annotated
 
 import typer
 
-data_app = typer.Typer(no_args_is_help=True, help="Look at a folder of defect images.")
+from aliaug_edge.errors import AliAugError
+
+data_app = typer.Typer(no_args_is_help=True, help="Look at a folder of defect images, or draw one.")
 
 
 @data_app.callback()
 def data() -> None:
-    """Look at a folder of defect images."""
+    """Look at a folder of defect images, or draw one."""
 
 
 @data_app.command("check")
@@ -39,5 +41,46 @@ def check(
         raise typer.Exit(1)
 
 
+@data_app.command("make")
+def make(
+    folder: Annotated[Path, typer.Argument(help="New folder, in MVTec's layout.")],
+    material: Annotated[
+        str, typer.Option(help="Surface of all photos; `mixed` draws one for each.")
+    ] = "ground_metal",
+    classes: Annotated[
+        str, typer.Option(help="Defect classes, comma-separated.")
+    ] = "blowhole,crack,stain",
+    defects: Annotated[int, typer.Option(help="Defects per class.")] = 12,
+    good: Annotated[int, typer.Option(help="Photos without a defect.")] = 40,
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")] = "256x320",
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+) -> None:
+    """Draw the photos of a product line that never existed, with masked defects and a split."""
+    from aliaug_edge.data.make import make_dataset
+
+    made = make_dataset(
+        folder,
+        material=None if material == "mixed" else material,
+        classes=[name.strip() for name in classes.split(",") if name.strip()],
+        defects_per_class=defects,
+        goods=good,
+        size_hw=_size_hw(size),
+        seed=seed,
+        progress=_drawn if sys.stderr.isatty() else None,
+    )
+    typer.echo(f"saved {made}; next: ali-aug data check {made}")
+
+
+def _size_hw(text: str) -> tuple[int, int]:
+    height, _, width = text.lower().partition("x")
+    if not (height.isdigit() and width.isdigit()):
+        raise AliAugError(f"--size {text}: expected HEIGHTxWIDTH in pixels, for example 256x320")
+    return int(height), int(width)
+
+
 def _show_progress(done: int, total: int) -> None:
     typer.echo(f"\rchecked {done} of {total}", err=True, nl=done == total)
+
+
+def _drawn(done: int, total: int) -> None:
+    typer.echo(f"\rdrew {done} of {total}", err=True, nl=done == total)
