@@ -192,6 +192,11 @@ def _warnings(entries: Sequence[dict[str, Any]]) -> list[str]:
                 f"(limit {COV_LIMIT_PERCENT} %); close other programs, lock the clocks or set the "
                 "power mode, and measure again"
             )
+        if any((row["share_of_peak"] or 0) > 1 for row in entry["stages"]):
+            found.append(
+                f"{entry['spec']}: a stage is faster than the measured peak, so something else was "
+                "using the cores while the peak was measured; shares of peak do not hold"
+            )
     return found
 
 

@@ -131,6 +131,12 @@ def test_an_unstable_measurement_is_said_to_be_one(monkeypatch, folder):
     assert "unstable, coefficient of variation" in result["warnings"][0]
 
 
+def test_a_stage_above_the_measured_peak_is_said_to_be_wrong(monkeypatch, folder):
+    monkeypatch.setattr("aliaug_edge.profiling.run.measured_peak_gflops", lambda _threads: 1e-6)
+    result = profile_bundle(load_bundle(folder), [CPU], None, QUICK)
+    assert any("faster than the measured peak" in warning for warning in result["warnings"])
+
+
 @pytest.mark.parametrize(
     "flops",
     [{"64x64": {"unet": 12}}, {"unet": {"64x64": 12}}, {"unet": 12}],
