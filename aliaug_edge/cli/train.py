@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
-from aliaug_edge.errors import MissingDependencyError
+from aliaug_edge.cli.require import require
 
 TRAIN_EXTRA = ("torch", "diffusers", "peft", "transformers", "safetensors", "tensorboard")
 EXPORT_EXTRA = (*TRAIN_EXTRA[:-1], "onnx", "onnxscript", "onnxruntime")
@@ -46,7 +45,7 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Train LoRA adapters on a folder of masked defects. Continues a run that was cut short."""
-    _require(TRAIN_EXTRA, "train")
+    require(TRAIN_EXTRA, "train")
     from aliaug_edge.training.config import TrainConfig, load_config
     from aliaug_edge.training.trainer import train as run
 
@@ -90,7 +89,7 @@ def pretrain(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Train a base of your own on procedural surfaces, from nothing."""
-    _require(TRAIN_EXTRA, "train")
+    require(TRAIN_EXTRA, "train")
     from aliaug_edge.training.pretrain import pretrain as run
     from aliaug_edge.training.pretrain import settings_for
 
@@ -110,7 +109,7 @@ def export(
     as_json: Annotated[bool, typer.Option("--json", help="Print the parity as JSON.")] = False,
 ) -> None:
     """Merge the adapters, write ONNX graphs, prove their parity, and pack a bundle."""
-    _require(EXPORT_EXTRA, "train,export,cpu")
+    require(EXPORT_EXTRA, "train,export,cpu")
     from aliaug_edge.bundle import load_bundle
     from aliaug_edge.export.pipeline import ExportSettings, parse_sizes, say_on_stderr
     from aliaug_edge.export.pipeline import export as run
@@ -122,20 +121,3 @@ def export(
         typer.echo(json_text(dict(load_bundle(folder).parity)), nl=False)
     else:
         typer.echo(f"saved {folder}; next: ali-aug generate {folder} --images GOOD --out DATASET")
-
-
-def _require(packages: tuple[str, ...], extra: str) -> None:
-    """Refuse early, with the line that mends it, where a part of the torch half is absent."""
-    missing = [name for name in packages if not _importable(name)]
-    if missing:
-        raise MissingDependencyError(
-            f"this command needs {', '.join(missing)}, not installed here; "
-            f"run: pip install 'aliaug-edge[{extra}]' (Python 3.11 or newer)"
-        )
-
-
-def _importable(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ValueError:  # the module is blocked: sys.modules holds None for it
-        return False

@@ -99,12 +99,18 @@ def render_surface(seed: int, height: int, width: int, material: str | None = No
     return develop(shot.values, shot.camera)
 
 
-def _mask(rng: np.random.Generator, layers: Layers, defect_class: str) -> Mask:
-    """A mask on the part. Some take another class's outline: appearance must not hang on it."""
+def _mask(
+    rng: np.random.Generator, layers: Layers, defect_class: str, asked: str | None = None
+) -> Mask:
+    """A mask on the part, with the outline asked for.
+
+    Where none is, some take another class's outline: appearance must not hang on it.
+    """
     height, width = layers.part.shape
     outline = defect_class
     if rng.random() < 0.15:
         outline = DEFECT_CLASSES[int(rng.integers(len(DEFECT_CLASSES)))]
+    outline = asked or outline
     low, high = AREAS.get(outline, (0.004, 0.08))
     solid = layers.part > 0.5
     border = np.argwhere((layers.part > 0.3) & (layers.part < 0.9))
@@ -197,8 +203,12 @@ def render_pair(
     material: str | None = None,
     defect_class: str | None = None,
     severity: float | None = None,
+    outline: str | None = None,
 ) -> Pair:
-    """A part photographed without and with a defect. None is drawn from the seed, evenly."""
+    """A part photographed without and with a defect. None is drawn from the seed, evenly.
+
+    `outline` is the class whose shape the mask takes: the defect's own for None, mostly.
+    """
     choice = _stream(seed, 0)
     chosen = _pick(choice, "material", MATERIALS, material)
     kind = _pick(choice, "defect class", DEFECT_CLASSES, defect_class)
@@ -207,7 +217,9 @@ def render_pair(
     shot = _shoot(seed, height, width, chosen)
     good = develop(shot.values, shot.camera)
     rng = _stream(seed, 2)
-    mask = _mask(rng, shot.layers, kind)
+    if outline is not None:
+        _pick(choice, "outline", DEFECT_CLASSES, outline)
+    mask = _mask(rng, shot.layers, kind, outline)
     at = _window(mask)
     near, inner = _crop(shot, at), mask[at]
     painted = PAINTERS[kind](rng, near.layers, region_of(inner), strength)
