@@ -36,6 +36,7 @@ from aliaug_edge.export.stages import (
     size_multiple,
     stage_of,
 )
+from aliaug_edge.export.weights import share_weights
 from aliaug_edge.model.generator import Generator
 from aliaug_edge.tensors import Arrays
 from aliaug_edge.training.config import CONFIG
@@ -80,6 +81,7 @@ def _fill(
     islands: dict[str, Any] = {}
     if settings.precision == "fp16":
         islands = _halve(staged, graphs, source.merged, [f for _, _, f in feeds], say)
+    share_weights([staged / graph.path for graph in graphs.values()])
     say("measuring parity on real inputs")
     rows = measure_parity(source.adapted, graphs, staged, feeds)
     for line in parity_lines(rows):
