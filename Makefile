@@ -1,0 +1,44 @@
+# The two commands: `make demo` runs the main job, `make test` runs everything CI runs.
+# Both set up a virtual environment first, from the versions in constraints.txt.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+OUT    ?= demo
+DATA   ?=
+
+.PHONY: setup demo test lint unit test-slow benchmarks clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "the torch half needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[cpu,train,export,dev]'
+	touch $(STAMP)
+
+demo: setup
+	PATH="$(abspath $(BIN)):$$PATH" scripts/demo.sh "$(OUT)" "$(DATA)"
+
+test: setup lint unit
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: setup
+	$(BIN)/python -m pytest -q
+
+test-slow: setup
+	$(BIN)/python -m pytest -q -m slow
+
+benchmarks: setup
+	$(BIN)/python benchmarks/generator_speed.py tiny
+	$(BIN)/python benchmarks/cold_start.py
+	$(BIN)/python benchmarks/generate_overhead.py
+
+clean:
+	rm -rf demo build dist
