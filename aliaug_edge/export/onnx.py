@@ -19,6 +19,7 @@ from aliaug_edge.export.stages import LATENT_FACTOR, Stage, example_inputs
 from aliaug_edge.tensors import TensorSpec
 
 OPSET = 20  # the newest that TensorRT 10.3 (JetPack 6) parses
+BATCH_LIMIT = 63  # while tracing: diffusers' up-sampling asks for another memory layout from 64 on
 
 
 def export_stage(stage: Stage, multiple: int, path: Path, opset: int = OPSET) -> GraphSpec:
@@ -56,7 +57,7 @@ def _dynamic_shape(spec: TensorSpec, multiple: int) -> dict[int, Any]:
     shape: dict[int, Any] = {}
     for index, dimension in enumerate(spec.shape):
         if dimension == "batch":
-            shape[index] = Dim("batch", min=1, max=256)
+            shape[index] = Dim("batch", min=1, max=BATCH_LIMIT)
         elif isinstance(dimension, str):
             axis = "height" if "height" in dimension else "width"
             shape[index] = _factor(dimension, multiple) * units[axis]

@@ -84,7 +84,8 @@ def _names(generator: Generator, stage: str) -> tuple[list[str], list[str]]:
         extra = ["mask_latent"] if full else []
         return ["latent", *place, *sampled, "prompt_embeds", *extra], ["denoised"]
     if stage == "decoder":
-        seen = mask_taps if paper else [*taps, *mask_taps] if full else ["mask", "colour", *taps]
+        placed = [*taps, *mask_taps] if full else ["mask", "colour", *taps]
+        seen = mask_taps if paper else ["image", *placed]
         return ["denoised", *seen], ["generated"]
     return ["image", "mask", "colour", *sampled, "prompt_embeds"], ["generated"]
 
@@ -107,6 +108,7 @@ class _Stage(nn.Module):
         assert reference is not None
         blank = _blanks(reference)
         if self.stage == "unet":
+            del blank["image"]
             return self.generator.denoise(**{**blank, **given})
         if self.stage == "decoder":
             return self._decode(given, blank)
@@ -115,6 +117,7 @@ class _Stage(nn.Module):
     def _decode(self, given: dict[str, Tensor], blank: dict[str, Tensor]) -> Tensor:
         return self.generator.decode(
             given["denoised"],
+            given.get("image", blank["image"]),
             given.get("mask", blank["mask"]),
             given.get("colour", blank["colour"]),
             [value for name, value in given.items() if name.startswith("tap_")],
@@ -125,7 +128,7 @@ class _Stage(nn.Module):
 def _blanks(reference: Tensor) -> dict[str, Tensor]:
     """Stand-ins for arguments that a conditioning takes and does not read; none reaches a graph."""
     empty = reference.new_zeros(1)
-    return dict.fromkeys(("mask", "colour", "noise", "severity"), empty)
+    return dict.fromkeys(("image", "mask", "colour", "noise", "severity"), empty)
 
 
 def example_inputs(

@@ -2,8 +2,8 @@
 
 `paper`  the released Ali-AUG model: the image reaches the output through the latent alone, the
          mask through the shared encoder's taps alone. No noise, no severity.
-`full`   image taps and mask taps (the encoder runs twice), the mask's latent in a widened
-         `conv_in`, noise in the masked latent.
+`full`   image taps, the image itself and mask taps (the encoder runs twice), the mask's latent
+         in a widened `conv_in`, noise in the masked latent.
 `light`  as `full`, but the encoder runs once: the painted mask enters by pooling, at the latent's
          resolution and beside each tap.
 """
@@ -18,6 +18,7 @@ from torch import Tensor
 
 Conditioning = Literal["paper", "full", "light"]
 CONDITIONINGS: tuple[str, ...] = get_args(Conditioning)
+IMAGE_CHANNELS = 3
 PAINT_CHANNELS = 3  # the mask painted with the class colour
 
 
@@ -32,13 +33,12 @@ def unet_in_channels(conditioning: Conditioning, latent_channels: int) -> int:
 
 
 def skip_in_channels(conditioning: Conditioning, tap_channels: list[int]) -> list[int]:
-    """Input width of each skip convolution, fine to coarse."""
-    per_tap = {
-        "paper": lambda width: width,
-        "full": lambda width: 2 * width,
-        "light": lambda width: width + PAINT_CHANNELS,
-    }
-    return [per_tap[conditioning](width) for width in tap_channels]
+    """Input width of each skip convolution: fine to coarse, then the image's own."""
+    if conditioning == "paper":
+        return tap_channels
+    if conditioning == "full":
+        return [*(2 * width for width in tap_channels), IMAGE_CHANNELS]
+    return [*(width + PAINT_CHANNELS for width in tap_channels), IMAGE_CHANNELS]
 
 
 def paint(mask: Tensor, colour: Tensor) -> Tensor:
@@ -83,18 +83,19 @@ def unet_planes(
 
 def decoder_taps(
     conditioning: Conditioning,
+    image: Tensor,
     image_taps: list[Tensor],
     mask_taps: list[Tensor],
     mask: Tensor,
     colour: Tensor,
 ) -> list[Tensor]:
-    """The taps that the skip convolutions read, fine to coarse."""
+    """What the skip convolutions read: taps fine to coarse, then the image itself."""
     if conditioning == "paper":
         return mask_taps
     if conditioning == "full":
-        return [torch.cat(pair, dim=1) for pair in zip(image_taps, mask_taps, strict=True)]
+        both = zip(image_taps, mask_taps, strict=True)
+        return [*(torch.cat(pair, dim=1) for pair in both), image]
     painted = paint(mask, colour)
-    return [
-        torch.cat([tap, F.avg_pool2d(painted, 2**level) if level else painted], dim=1)
-        for level, tap in enumerate(image_taps)
-    ]
+    pooled = [F.avg_pool2d(painted, 2**level) if level else painted for level in range(4)]
+    both = zip(image_taps, pooled, strict=True)
+    return [*(torch.cat(pair, dim=1) for pair in both), image]

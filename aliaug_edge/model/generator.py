@@ -62,18 +62,15 @@ class Generator(nn.Module):
     def decode(
         self,
         denoised: Tensor,
+        image: Tensor,
         mask: Tensor,
         colour: Tensor,
         image_taps: list[Tensor],
         mask_taps: list[Tensor],
     ) -> Tensor:
         """Denoised latent and taps → image (B, 3, H, W), clamped to [-1, 1]."""
-        taps = cond.decoder_taps(self.conditioning, image_taps, mask_taps, mask, colour)
+        taps = cond.decoder_taps(self.conditioning, image, image_taps, mask_taps, mask, colour)
         return vae_forward.decode_with_taps(self.vae, self.skips, denoised, taps).clamp(-1, 1)
-
-    def decode_alone(self, latent: Tensor) -> Tensor:
-        """Latent → image (B, 3, H, W) without any tap: the plain autoencoder."""
-        return vae_forward.decode_with_taps(self.vae, self.skips, latent, [])
 
     def forward(
         self,
@@ -103,7 +100,7 @@ class Generator(nn.Module):
         if self.conditioning != "light":
             mask_latent, mask_taps = self.encode(cond.paint(mask, colour))
         denoised = self.denoise(latent, mask, colour, noise, severity, prompt_embeds, mask_latent)
-        return self.decode(denoised, mask, colour, image_taps, mask_taps), latent
+        return self.decode(denoised, image, mask, colour, image_taps, mask_taps), latent
 
 
 def new_generator(

@@ -42,7 +42,9 @@ def decode_with_taps(
     """Image (B, 3, H, W), not clamped, from a scaled latent and taps from fine to coarse.
 
     `skips[i]` is the 1×1 convolution of tap i; its result is added to the input of the up block
-    that works at that tap's resolution. No taps means no skips.
+    that works at that tap's resolution. One tap more than up blocks is the image itself, added to
+    the output: group normalisation forgets absolute brightness, and without this path the decoder
+    draws bright spots to carry it. No taps means no skips.
     """
     decoder = vae.decoder
     z = latent / vae.config.scaling_factor
@@ -54,7 +56,10 @@ def decode_with_taps(
         if taps:
             x = x + skips[last - index](taps[last - index])
         x = block(x)
-    return decoder.conv_out(decoder.conv_act(decoder.conv_norm_out(x)))
+    x = decoder.conv_out(decoder.conv_act(decoder.conv_norm_out(x)))
+    if len(taps) > len(decoder.up_blocks):
+        x = x + skips[-1](taps[-1])
+    return x
 
 
 def tap_channels(vae: AutoencoderKL) -> list[int]:
@@ -72,7 +77,8 @@ def skip_out_channels(vae: AutoencoderKL) -> list[int]:
 def new_skips(vae: AutoencoderKL, in_channels: Sequence[int]) -> nn.ModuleList:
     """One 1×1 convolution per tap, zero-initialised: at first the skips change nothing."""
     convs = []
-    for wide, out in zip(in_channels, skip_out_channels(vae), strict=True):
+    widths = [*skip_out_channels(vae), vae.config.out_channels][: len(in_channels)]
+    for wide, out in zip(in_channels, widths, strict=True):
         conv = nn.Conv2d(wide, out, kernel_size=1, bias=False)
         if conv.weight.device.type != "meta":
             torch.nn.init.zeros_(conv.weight)

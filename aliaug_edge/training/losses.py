@@ -18,8 +18,7 @@ class LossWeights:
 
     preserve: L1 outside the mask. inside: L1 under it (paired samples). gradient: L1 of image
     gradients, for texture. perceptual: frozen encoder features. adversarial, matching: from the
-    discriminator. latent: keeps latents at unit scale, autoencode: L1 of decoding the image's own
-    latent without taps (both in pretraining only).
+    discriminator. latent: keeps latents at unit scale (pretraining only).
     """
 
     preserve: float = 4.0
@@ -29,7 +28,6 @@ class LossWeights:
     adversarial: float = 0.1
     matching: float = 1.0
     latent: float = 0.0
-    autoencode: float = 0.0
 
 
 def masked_l1(a: Tensor, b: Tensor, where: Tensor) -> Tensor:

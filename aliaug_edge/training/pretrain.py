@@ -6,6 +6,7 @@ import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -30,14 +31,14 @@ RECIPE = "pretrain.json"
 class PretrainSettings:
     """The recipe of a base: `coarse_steps` of `steps` see `coarse_crop`² pixels, then `crop`²."""
 
-    steps: int = 5500
-    coarse_steps: int = 4000
+    steps: int = 4200
+    coarse_steps: int = 3500
     crop: int = 128
     coarse_crop: int = 96
     batch_size: int = 8
     pairs: int = 12000
     learning_rate: float = 6e-4
-    adversarial_from: int = 1200
+    adversarial_from: int = 900
     seed: int = 7
     conditioning: Conditioning = "light"
     ema_decay: float = 0.998
@@ -81,7 +82,7 @@ def pretrain(settings: PretrainSettings, folder: Path, *, progress: bool = True)
         discriminator_optimizer=torch.optim.AdamW(
             discriminator.parameters(), betas=(0.5, 0.9), weight_decay=0.0
         ),
-        weights=LossWeights(perceptual=0.0, latent=0.01, autoencode=0.5, inside=2.0),
+        weights=LossWeights(perceptual=0.0, latent=0.01, inside=2.0),
         perceptual=None,
         autocast=lambda: torch.autocast("cpu", torch.bfloat16),
     )
@@ -133,7 +134,18 @@ def _new_base(settings: PretrainSettings) -> tuple[Base, Generator]:
         tokenizer=tokenizer,
         scheduler=tiny.new_scheduler(),
     )
-    return base, generator_from(base, settings.conditioning)
+    generator = generator_from(base, settings.conditioning)
+    if settings.conditioning != "paper":
+        _start_as_identity(generator)
+    return base, generator
+
+
+@torch.no_grad()
+def _start_as_identity(generator: Generator) -> None:
+    """The image passes straight through and the decoder adds nothing: training learns changes."""
+    torch.nn.init.dirac_(cast(torch.Tensor, generator.skips[-1].weight))
+    for parameter in generator.vae.decoder.conv_out.parameters():
+        torch.nn.init.zeros_(parameter)
 
 
 def _save(base: Base, generator: Generator, settings: PretrainSettings, folder: Path) -> None:

@@ -19,7 +19,6 @@ from aliaug_edge.training import losses
 from aliaug_edge.training.batch import Batch
 
 MAX_GRAD_NORM = 1.0
-AUTOENCODED = 2  # samples of a batch whose latent must carry the image without taps
 Metrics = dict[str, float]
 Features = Callable[[Tensor], Sequence[Tensor]]
 
@@ -85,10 +84,6 @@ def _reconstruction_terms(
         terms["perceptual"] = losses.feature_loss(learner.perceptual(output), wanted, batch.paired)
     if weights.latent:
         terms["latent"] = losses.latent_moments(latent.float())
-    if weights.autoencode:
-        with learner.autocast():
-            alone = learner.generator.decode_alone(latent[:AUTOENCODED])
-        terms["autoencode"] = (alone.float() - batch.image[:AUTOENCODED]).abs().mean()
     return terms
 
 
