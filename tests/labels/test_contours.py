@@ -3,7 +3,7 @@ import time
 import numpy as np
 import pytest
 
-from aliaug_edge.labels.components import components
+from aliaug_edge.components import components
 from aliaug_edge.labels.contours import bridged, fill, signed_area, trace
 
 

@@ -1,0 +1,1 @@
+"""Evaluation: is a generated defect what it was asked to be?"""
