@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aliaug_edge import files
-from aliaug_edge.errors import DataError
 from aliaug_edge.components import Component, components
+from aliaug_edge.errors import DataError
 from aliaug_edge.labels.contours import fill, trace
 from aliaug_edge.labels.rle import mask_from_rle, rle_from_mask
 from aliaug_edge.labels.samples import Label, LabelledImage, by_image, class_indices, read_mask

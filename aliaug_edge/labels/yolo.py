@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aliaug_edge import files, imaging
-from aliaug_edge.errors import AliAugError, DataError
 from aliaug_edge.components import components
+from aliaug_edge.errors import AliAugError, DataError
 from aliaug_edge.labels.contours import bridged, fill, trace
 from aliaug_edge.labels.samples import Label, LabelledImage, by_image, class_indices, read_mask
 

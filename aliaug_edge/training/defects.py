@@ -16,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from aliaug_edge import crops, imaging
+from aliaug_edge.components import components
 from aliaug_edge.data.inpaint import inpaint
 from aliaug_edge.data.load import load_pair
 from aliaug_edge.data.samples import Dataset, Sample
 from aliaug_edge.errors import DataError
-from aliaug_edge.components import components
 from aliaug_edge.training.batch import WHITE, Batch, Colour, class_colour
 
 UInt8 = NDArray[np.uint8]
