@@ -1,7 +1,9 @@
-"""One weight file for all graphs of a bundle: equal tensors are stored once.
+"""One weight file for all graphs of a bundle: equal tensors are stored once, in half where exact.
 
 The fused generator and the three staged graphs hold the same weights; as ONNX external data in one
-file they cost the bundle half the space, on disk and over the wire to a device.
+file they cost the bundle half the space, on disk and over the wire to a device. FP32 weights that
+half precision represents exactly (those of a base that was shipped in FP16) are stored so, behind a
+Cast that every runtime folds when it loads the graph: the computation stays the same to the bit.
 """
 
 from __future__ import annotations
@@ -10,12 +12,14 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import onnx
 from onnx import TensorProto
 
 WEIGHTS = "weights.bin"
 SMALLEST = 1024  # bytes; what is smaller stays inside its graph
 ALIGNMENT = 64  # bytes; lets runtimes map the file
+STORED = "/stored"  # suffix of a weight's name as it is stored in half
 
 
 def share_weights(paths: Sequence[Path]) -> Path:
@@ -25,8 +29,9 @@ def share_weights(paths: Sequence[Path]) -> Path:
     with target.open("wb") as stream:
         for path in paths:
             model = onnx.load(path)
+            _halve_where_exact(model.graph)
             for tensor in model.graph.initializer:
-                data = _raw_bytes(tensor)
+                data = tensor.raw_data
                 if len(data) < SMALLEST:
                     continue
                 key = hashlib.sha256(data).hexdigest()
@@ -39,12 +44,24 @@ def share_weights(paths: Sequence[Path]) -> Path:
     return target
 
 
-def _raw_bytes(tensor: TensorProto) -> bytes:
-    if not tensor.HasField("raw_data"):
-        tensor.CopyFrom(
-            onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor), tensor.name)
-        )
-    return tensor.raw_data
+def _halve_where_exact(graph: onnx.GraphProto) -> None:
+    """Store each large FP32 weight in FP16 if that loses nothing; raw bytes for all."""
+    casts = []
+    for tensor in graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        name = tensor.name
+        if values.dtype == np.float32 and values.nbytes >= SMALLEST:
+            with np.errstate(over="ignore"):
+                half = values.astype(np.float16)
+            if np.array_equal(half.astype(np.float32), values):
+                casts.append(
+                    onnx.helper.make_node("Cast", [name + STORED], [name], to=TensorProto.FLOAT)
+                )
+                values, name = half, name + STORED
+        tensor.CopyFrom(onnx.numpy_helper.from_array(values, name))
+    for cast in reversed(casts):
+        cast.name = cast.output[0] + "/cast"
+        graph.node.insert(0, cast)
 
 
 def _point_outside(tensor: TensorProto, offset: int, length: int) -> None:
