@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.mapping import inject_adapter_in_model
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from aliaug_edge import files
@@ -26,6 +26,7 @@ RESNET = ("conv", "conv1", "conv2", "conv_shortcut", "conv_out")
 UNET_TARGETS = (*ATTENTION, *RESNET, "proj_in", "proj_out", "ff.net.2", "ff.net.0.proj")
 VAE_TARGETS = (*ATTENTION, *RESNET, "conv_in")
 WEIGHTS = "adapter_model.safetensors"
+PEFT_PREFIX = "base_model.model."  # of every key in a file that PEFT itself writes and reads
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,15 @@ def add_adapters(generator: Generator, specs: Mapping[str, AdapterSpec]) -> None
     """Wrap the target layers of `unet` and `vae` in place; at first the adapters change nothing.
 
     With the `paper` conditioning the skip convolutions get the VAE's adapter too, as released.
+
+    Raises:
+        AliAugError: none of the target layers of a part is there.
     """
     for part, spec in specs.items():
-        inject_adapter_in_model(_lora_config(spec), getattr(generator, part), ADAPTER)
+        try:
+            inject_adapter_in_model(_lora_config(spec), getattr(generator, part), ADAPTER)
+        except ValueError as error:
+            raise AliAugError(f"targets_{part}: {error}") from error
     if generator.conditioning == "paper" and "vae" in specs:
         skips = tuple(str(i) for i in range(len(generator.skips)))
         spec = AdapterSpec(specs["vae"].rank, specs["vae"].alpha, skips)
@@ -70,10 +77,8 @@ def save_adapters(generator: Generator, specs: Mapping[str, AdapterSpec], folder
     """Write `<folder>/<part>/adapter_model.safetensors` and `adapter_config.json`, as PEFT does."""
     for part, spec in specs.items():
         state = get_peft_model_state_dict(getattr(generator, part), adapter_name=ADAPTER)
-        (folder / part).mkdir(parents=True, exist_ok=True)
-        save_file(
-            {k: v.detach().cpu().contiguous() for k, v in state.items()}, folder / part / WEIGHTS
-        )
+        plain = {PEFT_PREFIX + k: v.detach().cpu().contiguous() for k, v in state.items()}
+        files.write_bytes(folder / part / WEIGHTS, save(plain))
         config = {
             "peft_type": "LORA",
             "r": spec.rank,
@@ -97,9 +102,18 @@ def load_adapters(generator: Generator, parts: tuple[str, ...], folder: Path) ->
             state = load_file(path)
         except Exception as error:  # safetensors has an exception of its own per defect
             raise AliAugError(f"{path} cannot be read: {error}; train again") from error
-        result = set_peft_model_state_dict(getattr(generator, part), state, adapter_name=ADAPTER)
-        if result.unexpected_keys or any("lora_" in key for key in result.missing_keys):
+        if not _put(getattr(generator, part), state):
             raise AliAugError(f"{path} does not fit this base and configuration; train again")
+
+
+def _put(module: nn.Module, state: Mapping[str, Tensor]) -> bool:
+    """Fill the adapters of `module`; False where names or shapes differ."""
+    plain = {key.removeprefix(PEFT_PREFIX): value for key, value in state.items()}
+    try:
+        result = set_peft_model_state_dict(module, plain, adapter_name=ADAPTER)
+    except RuntimeError:  # another rank
+        return False
+    return not result.unexpected_keys and not any("lora_" in key for key in result.missing_keys)
 
 
 def merge_adapter(state: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:

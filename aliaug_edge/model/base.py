@@ -8,6 +8,7 @@ with another conditioning starts those from zero.
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,10 @@ def load_base(name: str) -> Base:
     """
     folder = TINY_BASE_DIR if name == "tiny" else Path(name)
     source = str(folder) if folder.is_dir() else name
+    if not folder.is_dir() and (folder.exists() or folder.is_absolute() or len(folder.parts) > 2):
+        raise AliAugError(
+            f"base {name}: {folder} is not a folder; expected {', '.join(PARTS)} in it"
+        )
     if folder.is_dir():
         missing = [part for part in PARTS if not (folder / part).is_dir()]
         if missing:
@@ -74,7 +79,7 @@ def load_base(name: str) -> Base:
             "tokenizer": CLIPTokenizer.from_pretrained(source, subfolder="tokenizer"),
             "scheduler": DDPMScheduler.from_pretrained(source, subfolder="scheduler"),
         }
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except Exception as error:  # each library has its own per defect, safetensors' among them
         raise AliAugError(
             f"base {name}: cannot be loaded ({_first_line(error)}); give `tiny`, a folder in "
             "diffusers' layout, or a hub name with the network up"
@@ -88,10 +93,11 @@ def load_base(name: str) -> Base:
 def save_base(base: Base, folder: Path, *, half: bool = True) -> None:
     """Write `base` in diffusers' layout; with `half`, weights as FP16."""
     dtype = torch.float16 if half else torch.float32
+    _silence_loaders()
     with files.staged_dir(folder) as staged:
         for part in ("vae", "unet", "text_encoder"):
-            getattr(base, part).to(dtype).save_pretrained(staged / part, safe_serialization=True)
-            getattr(base, part).float()
+            module = copy.deepcopy(getattr(base, part)).to(dtype)  # rounding stays on the disk
+            module.save_pretrained(staged / part, safe_serialization=True)
         base.tokenizer.save_pretrained(staged / "tokenizer")
         base.scheduler.save_pretrained(staged / "scheduler")
         if base.extras:
@@ -103,10 +109,20 @@ def save_base(base: Base, folder: Path, *, half: bool = True) -> None:
 
 
 def generator_from(base: Base, conditioning: Conditioning) -> Generator:
-    """A generator over `base` (its modules, not copies), with its extras where they fit."""
+    """A generator over `base` (its modules, not copies), with its extras where they fit.
+
+    Raises:
+        AliAugError: the extras say that they fit, and do not.
+    """
     generator = new_generator(base.vae, base.unet, conditioning, base.alpha_bar)
     if base.extras_conditioning == conditioning:
-        load_extras(generator, base.extras)
+        try:
+            load_extras(generator, base.extras)
+        except (RuntimeError, KeyError) as error:
+            raise AliAugError(
+                f"base {base.name}: {EXTRAS} does not hold the convolutions of conditioning "
+                f"{conditioning} ({_first_line(error)}); remove it to start those from zero"
+            ) from error
     return generator
 
 
@@ -131,9 +147,15 @@ def load_extras(generator: Generator, extras: dict[str, Tensor]) -> None:
 def _load_extras(folder: Path) -> tuple[dict[str, Tensor], Conditioning | None]:
     if not (folder / EXTRAS).is_file():
         return {}, None
-    facts = json.loads((folder / EXTRAS_FACTS).read_text(encoding="utf-8"))
-    extras = {key: value.float() for key, value in load_file(folder / EXTRAS).items()}
-    conditioning: Conditioning = facts["conditioning"]
+    try:
+        facts = json.loads((folder / EXTRAS_FACTS).read_text(encoding="utf-8"))
+        conditioning: Conditioning = facts["conditioning"]
+        extras = {key: value.float() for key, value in load_file(folder / EXTRAS).items()}
+    except Exception as error:  # safetensors has an exception of its own per defect
+        raise AliAugError(
+            f"{folder}: {EXTRAS} or {EXTRAS_FACTS} cannot be read ({_first_line(error)}); "
+            "copy the base again, whole"
+        ) from error
     return extras, conditioning
 
 

@@ -66,6 +66,7 @@ def stable_diffusion_scheduler() -> DDPMScheduler:
         beta_end=0.012,
         prediction_type="epsilon",
         clip_sample=False,
+        timestep_spacing="trailing",  # one step is then t = 999
     )
 
 
