@@ -1,1 +1,1 @@
-"""Evaluation: is a generated defect what it was asked to be?"""
+"""How good are generated defects? Needs torch."""
