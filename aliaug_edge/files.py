@@ -108,3 +108,15 @@ def staged_dir(target: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def is_temporary(name: str, of: str = "") -> bool:
+    """Whether a writer of this module made this name for a file called `of…` and was killed."""
+    return name.startswith(f".{of}") and name.endswith(".tmp")
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Sweep what killed writers left below `folder`, which must be known to be ours."""
+    for path in sorted(folder.rglob(".*.tmp")):
+        with contextlib.suppress(OSError):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -38,15 +38,15 @@ def claim(out_dir: Path, document: Mapping[str, Any]) -> None:
         ) from error
     if REQUEST in taken:
         _require_same(out_dir, document)
-        _remove_temporaries(out_dir)
+        files.remove_temporaries(out_dir)
         return
-    foreign = [name for name in taken if not _is_temporary(name, REQUEST)]
+    foreign = [name for name in taken if not files.is_temporary(name, REQUEST)]
     if foreign:
         raise OutputError(
             f"{out_dir} holds something else ({', '.join(foreign[:3])}); "
             "choose another output folder or an empty one"
         )
-    _remove_temporaries(out_dir)
+    files.remove_temporaries(out_dir)
     files.write_json(out_dir / REQUEST, document)
 
 
@@ -155,15 +155,3 @@ def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = list(value) if isinstance(value, tuple) else value
     return flat
-
-
-def _is_temporary(name: str, of: str = "") -> bool:
-    """Whether `files.write_bytes` made this name for a file called `of…` and was killed."""
-    return name.startswith(f".{of}") and name.endswith(".tmp")
-
-
-def _remove_temporaries(out_dir: Path) -> None:
-    if out_dir.is_dir():
-        for path in sorted(out_dir.rglob(".*.tmp")):
-            with contextlib.suppress(OSError):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()

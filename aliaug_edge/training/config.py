@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -54,6 +55,7 @@ class TrainConfig:
     weights: LossWeights = field(default_factory=LossWeights)
 
     def __post_init__(self) -> None:
+        _check_kinds(self)
         _check_choice("conditioning", self.conditioning, CONDITIONINGS)
         _check_choice("label_carrier", self.label_carrier, LABEL_CARRIERS)
         _check_choice("precision", self.precision, ("auto", "fp32", "bf16"))
@@ -62,6 +64,14 @@ class TrainConfig:
         for name in ("steps", "batch_size", "rank_unet", "rank_vae"):
             if getattr(self, name) < 1:
                 raise AliAugError(f"{name} {getattr(self, name)}: expected at least 1")
+        for name in ("learning_rate", "alpha_unet", "alpha_vae"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise AliAugError(f"{name} {getattr(self, name)}: expected more than 0")
+        for name in ("adversarial_from", "unpaired_share", "ema_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise AliAugError(f"{name} {getattr(self, name)}: expected 0 … 1")
+        if self.seed < 0:
+            raise AliAugError(f"seed {self.seed}: expected 0 or more")
 
     @property
     def adapters(self) -> dict[str, AdapterSpec]:
@@ -96,8 +106,28 @@ def load_config(path: Path) -> TrainConfig:
         weights = LossWeights(**document.pop("weights", {}))
         lists = {k: tuple(v) for k, v in document.items() if isinstance(v, list)}
         return TrainConfig(**{**document, **lists, "weights": weights})
-    except TypeError as error:
+    except (TypeError, AliAugError) as error:
         raise AliAugError(f"config {path}: {error}") from error
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "str": (str,),
+    "str | None": (str, type(None)),
+    "int": (int,),
+    "float": (int, float),
+    "tuple[str, ...]": (tuple,),
+}
+
+
+def _check_kinds(config: Any) -> None:
+    """Refuse values of another kind than the field's: a JSON file may hold anything."""
+    for field_ in dataclasses.fields(config):
+        value, kinds = getattr(config, field_.name), _KINDS.get(str(field_.type))
+        fits = kinds is None or (isinstance(value, kinds) and not isinstance(value, bool))
+        if isinstance(value, tuple):
+            fits = fits and all(isinstance(item, str) for item in value)
+        if not fits:
+            raise AliAugError(f"{field_.name} {value!r}: expected {field_.type}")
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from aliaug_edge import files, imaging
+from aliaug_edge.errors import AliAugError
 from aliaug_edge.training import checkpoint
 from aliaug_edge.training.batch import Batch, seeded
 from aliaug_edge.training.step import Learner, Metrics, train_step
@@ -72,15 +74,18 @@ def run_loop(
             noise.to(device),
             adversarial=step >= settings.adversarial_from,
         )
+        _require_finite(metrics, step)
         if ema is not None:
             ema.update()
         done = step + 1
+        last = done == settings.steps
+        to_save = last or done % settings.checkpoint_every == 0
         log.add(metrics)
-        if done % settings.log_every == 0 or done == settings.steps:
+        if to_save or done % settings.log_every == 0:  # no row may straddle a checkpoint
             log.write(done, settings.steps)
-        if done % settings.sample_every == 0 or done == settings.steps:
+        if last or done % settings.sample_every == 0:
             save_strip(folder / SAMPLES_DIR / f"{done:06d}.png", batch, output)
-        if done % settings.checkpoint_every == 0 or done == settings.steps:
+        if to_save:
             log.flush()
             checkpoint.save_checkpoint(folder, _state(done, learner, ema))
     if ema is not None:
@@ -94,6 +99,15 @@ def save_strip(path: Path, batch: Batch, output: Tensor) -> None:
     strip = torch.cat([c[:6].float().cpu() for c in columns], dim=3)
     pixels = imaging.tensor_to_images(strip.clamp(-1, 1).numpy())
     files.write_bytes(path, imaging.encode_png(np.concatenate(list(pixels), axis=0)))
+
+
+def _require_finite(metrics: Metrics, step: int) -> None:
+    """A run that has diverged stops before its weights reach a checkpoint."""
+    if bad := sorted(name for name, value in metrics.items() if not math.isfinite(value)):
+        raise AliAugError(
+            f"training diverged at step {step + 1}: {', '.join(bad)} not finite; "
+            "lower the learning rate, or train with precision fp32"
+        )
 
 
 def _set_learning_rate(learner: Learner, settings: LoopSettings, step: int) -> None:

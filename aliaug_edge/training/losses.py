@@ -5,11 +5,14 @@ Every term says where it looks: under the mask, outside it, or both.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from aliaug_edge.errors import AliAugError
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,11 @@ class LossWeights:
     adversarial: float = 0.1
     matching: float = 1.0
     latent: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, weight in vars(self).items():
+            if not isinstance(weight, int | float) or not 0 <= weight < math.inf:
+                raise AliAugError(f"loss weight {name} {weight!r}: expected a number of 0 or more")
 
 
 def masked_l1(a: Tensor, b: Tensor, where: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -49,11 +50,11 @@ def train(config: TrainConfig, run_dir: Path, *, progress: bool = True) -> Path:
     prompts = class_prompts(dataset, config)
     source = load_source(dataset, tuple(prompts), prompts, config.seed)
     base = load_base(config.base)
-    _claim(run_dir, config)
     torch.manual_seed(config.seed)
     generator = generator_from(base, config.conditioning)
     perceptual = _frozen_features(generator)
     add_adapters(generator, config.adapters)
+    _claim(run_dir, config)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     learner = _learner(generator.to(device), config, perceptual, device)
     embeds = class_embeddings(base.tokenizer, base.text_encoder, list(prompts.values()))
@@ -113,10 +114,16 @@ def _claim(run_dir: Path, config: TrainConfig) -> None:
                 f"{run_dir} holds a run with another configuration; continue it with "
                 f"`--config {path}` or choose another output folder"
             )
+        files.remove_temporaries(run_dir)
         return
-    if run_dir.exists() and (not run_dir.is_dir() or any(run_dir.iterdir())):
+    if run_dir.exists() and (not run_dir.is_dir() or _holds_something(run_dir)):
         raise OutputError(f"{run_dir} exists and is not a training run; choose another folder")
     files.write_json(path, config_document(config))
+
+
+def _holds_something(run_dir: Path) -> bool:
+    """Anything but what a run that was killed while claiming the folder left there."""
+    return any(not files.is_temporary(path.name, CONFIG) for path in run_dir.iterdir())
 
 
 def _learner(
@@ -177,7 +184,9 @@ def _save(generator: Generator, config: TrainConfig, source: DefectSource, run_d
         for index, shapes in enumerate(mask_bank(source).values())
         for number, shape in enumerate(shapes)
     }
-    np.savez_compressed(run_dir / MASKS, allow_pickle=False, **arrays)
+    packed = io.BytesIO()
+    np.savez_compressed(packed, allow_pickle=False, **arrays)
+    files.write_bytes(run_dir / MASKS, packed.getvalue())
     files.write_json(
         run_dir / CLASSES,
         [

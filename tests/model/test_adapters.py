@@ -204,7 +204,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, damage: str) -> None:
     path.unlink()
     if damage == "truncated":
         path.write_bytes(data[:-100])
-    with pytest.raises(AliAugError, match="adapter_model.safetensors cannot be read.*train again"):
+    with pytest.raises(AliAugError, match=r"adapter_model.safetensors cannot be read.*train again"):
         load_adapters(adapted(), PARTS, tmp_path)
 
 

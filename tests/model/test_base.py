@@ -138,7 +138,7 @@ def test_broken_extras_are_refused(tmp_path: Path, damage: str) -> None:
 @pytest.mark.parametrize("name", ["nobody/has-this-base", "what is this?"])
 def test_an_unknown_name_is_one_line(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # HF_HUB_OFFLINE=1
-    with pytest.raises(AliAugError, match="cannot be loaded .*hub name with the network") as error:
+    with pytest.raises(AliAugError, match=r"cannot be loaded .*hub name with the network") as error:
         load_base(name)
     assert one_line(error)
 

@@ -1,0 +1,57 @@
+"""A micro base, a small data set, and runs on them that take a second or two."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from aliaug_edge.data.reader import load_dataset
+from aliaug_edge.model.text import class_prompt
+from aliaug_edge.training.config import TrainConfig
+from aliaug_edge.training.defects import DefectSource, load_source
+from tests.support.bases import CLASSES, write_base, write_dataset
+
+NewConfig = Callable[..., TrainConfig]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def base_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_base(tmp_path_factory.mktemp("bases") / "micro")
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("data") / "parts")
+
+
+@pytest.fixture(scope="session")
+def new_config(base_dir: Path, data_dir: Path) -> NewConfig:
+    """A run of four steps on crops of 32 pixels, in FP32, with the discriminator from the start."""
+
+    def build(**changes: object) -> TrainConfig:
+        few = {
+            "data": str(data_dir),
+            "base": str(base_dir),
+            "steps": 4,
+            "batch_size": 2,
+            "size": 32,
+            "precision": "fp32",
+            "adversarial_from": 0.5,
+        }
+        return TrainConfig(**{**few, **changes})
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def source(data_dir: Path) -> DefectSource:
+    prompts = {name: class_prompt(name) for name in CLASSES}
+    return load_source(load_dataset(data_dir), CLASSES, prompts, seed=0)

@@ -1,0 +1,214 @@
+"""One step: who learns from whom, and nothing leaks between the two networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from aliaug_edge.model.adapters import add_adapters, trainable_parameters
+from aliaug_edge.model.base import generator_from
+from aliaug_edge.training import discriminator as gan
+from aliaug_edge.training import step as step_module
+from aliaug_edge.training.batch import Batch, class_colour, seeded
+from aliaug_edge.training.config import TrainConfig
+from aliaug_edge.training.defects import DefectSource, draw_defects
+from aliaug_edge.training.discriminator import PatchDiscriminator, patch_weights
+from aliaug_edge.training.losses import LossWeights
+from aliaug_edge.training.step import MAX_GRAD_NORM, Learner, train_step
+from aliaug_edge.training.trainer import _frozen_features
+from tests.support.bases import TEXT_WIDTH, micro_base
+
+Draw = Callable[..., Batch]
+
+
+@pytest.fixture
+def batch(source: DefectSource) -> Batch:
+    return draw_defects(
+        source, 0, seed=0, size=4, crop=32, colour_carrier=False, unpaired_share=0.5
+    )
+
+
+@pytest.fixture
+def learner() -> Learner:
+    torch.manual_seed(0)
+    generator = generator_from(micro_base(), "light")
+    features = _frozen_features(generator)
+    add_adapters(generator, TrainConfig(data="").adapters)
+    parameters, discriminator = trainable_parameters(generator), PatchDiscriminator(width=8)
+    return Learner(
+        generator=generator,
+        parameters=parameters,
+        optimizer=torch.optim.AdamW(parameters, lr=1e-3),
+        discriminator=discriminator,
+        discriminator_optimizer=torch.optim.AdamW(discriminator.parameters(), lr=1e-3),
+        weights=LossWeights(),
+        perceptual=features,
+        autocast=lambda: torch.autocast("cpu", torch.bfloat16, enabled=False),
+    )
+
+
+def conditions(batch: Batch) -> tuple[Tensor, Tensor]:
+    count = batch.image.shape[0]
+    noise = torch.randn(count, 4, 4, 4, generator=seeded(1))
+    return torch.randn(count, 77, TEXT_WIDTH, generator=seeded(2)), noise
+
+
+def values(parameters: object) -> list[Tensor]:
+    return [p.detach().clone() for p in parameters]  # type: ignore[attr-defined]
+
+
+def changed(parameters: object, before: list[Tensor]) -> bool:
+    return any(not torch.equal(p, b) for p, b in zip(parameters, before, strict=True))  # type: ignore[call-overload]
+
+
+def test_a_step_moves_what_is_trained_and_nothing_else(learner: Learner, batch: Batch) -> None:
+    trained = {id(p) for p in learner.parameters}
+    frozen = [p for p in learner.generator.parameters() if id(p) not in trained]
+    before = values(frozen), values(learner.parameters)
+    metrics, images = train_step(learner, batch, *conditions(batch), adversarial=True)
+    assert not changed(frozen, before[0])
+    assert changed(learner.parameters, before[1])
+    assert all(p.grad is None for p in frozen)
+    assert images.shape == batch.image.shape
+    assert not images.requires_grad
+    assert {"loss", "preserve", "inside", "adversarial", "discriminator"} <= set(metrics)
+
+
+def test_without_the_adversarial_part_the_discriminator_stays(
+    learner: Learner, batch: Batch
+) -> None:
+    before = values(learner.discriminator.parameters())
+    metrics, _ = train_step(learner, batch, *conditions(batch), adversarial=False)
+    assert not changed(learner.discriminator.parameters(), before)
+    assert not {"adversarial", "matching", "discriminator"} & set(metrics)
+
+
+def test_the_generator_s_loss_gives_the_discriminator_no_gradient(
+    learner: Learner, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen at the moment between the generator's step and the discriminator's own."""
+    seen = []
+
+    def stop(learner: Learner, *_: object) -> float:
+        seen.extend(p.grad for p in learner.discriminator.parameters())
+        return 0.0
+
+    monkeypatch.setattr(step_module, "_discriminator_step", stop)
+    train_step(learner, batch, *conditions(batch), adversarial=True)
+    assert seen
+    assert all(grad is None for grad in seen)
+
+
+def test_the_discriminator_s_loss_gives_the_generator_no_gradient(
+    learner: Learner, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner, kept = step_module._discriminator_step, []
+
+    def watch(learner: Learner, *rest: object) -> float:
+        kept.append([None if p.grad is None else p.grad.clone() for p in learner.parameters])
+        return inner(learner, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(step_module, "_discriminator_step", watch)
+    before = values(learner.discriminator.parameters())
+    train_step(learner, batch, *conditions(batch), adversarial=True)
+    assert changed(learner.discriminator.parameters(), before)
+    for parameter, grad in zip(learner.parameters, kept[0], strict=True):
+        assert (parameter.grad is None) == (grad is None)
+        assert grad is None or torch.equal(parameter.grad, grad)
+
+
+def test_the_generator_s_gradients_are_clipped(learner: Learner, batch: Batch) -> None:
+    learner.weights = LossWeights(preserve=1e4)
+    metrics, _ = train_step(learner, batch, *conditions(batch), adversarial=True)
+    assert metrics["grad_norm"] > 10 * MAX_GRAD_NORM  # as it was before clipping
+    norms = [p.grad.norm() for p in learner.parameters if p.grad is not None]
+    assert torch.stack(norms).norm() <= MAX_GRAD_NORM * 1.001
+
+
+def test_one_forward_serves_all_losses(
+    learner: Learner, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    inner = learner.generator.unet.forward
+    monkeypatch.setattr(
+        learner.generator.unet, "forward", lambda *a, **k: calls.append(1) or inner(*a, **k)
+    )
+    train_step(learner, batch, *conditions(batch), adversarial=True)
+    assert len(calls) == 1
+
+
+def test_a_term_of_weight_zero_is_not_computed(learner: Learner, batch: Batch) -> None:
+    def fail(_: Tensor) -> list[Tensor]:
+        raise AssertionError("the perceptual features were asked for")
+
+    learner.perceptual = fail
+    learner.weights = LossWeights(perceptual=0.0, gradient=0.0, matching=0.0)
+    metrics, _ = train_step(learner, batch, *conditions(batch), adversarial=True)
+    assert not {"perceptual", "gradient", "matching", "latent"} & set(metrics)
+
+
+def test_under_the_mask_an_unpaired_batch_teaches_through_the_discriminator_alone(
+    learner: Learner, batch: Batch
+) -> None:
+    whole = torch.ones_like(batch.mask)
+    blind = replace(batch, mask=whole, paired=torch.zeros_like(batch.paired))
+    metrics, _ = train_step(learner, blind, *conditions(batch), adversarial=False)
+    assert metrics["loss"] == 0
+    metrics, _ = train_step(learner, blind, *conditions(batch), adversarial=True)
+    assert metrics["grad_norm"] > 0
+
+
+def test_the_perceptual_reference_does_not_learn(learner: Learner, batch: Batch) -> None:
+    assert learner.perceptual is not None
+    before = [f.clone() for f in learner.perceptual(batch.target)]
+    train_step(learner, batch, *conditions(batch), adversarial=False)
+    for old, new in zip(before, learner.perceptual(batch.target), strict=True):
+        assert torch.equal(old, new)
+
+
+def test_the_discriminator_sees_the_colour_of_the_class(batch: Batch) -> None:
+    discriminator = PatchDiscriminator(width=8)
+    red, green = (
+        batch.mask * torch.tensor(c)[None, :, None, None]
+        for c in (class_colour(0), class_colour(1))
+    )
+    logits, features = discriminator(batch.image, red)
+    assert logits.shape == (4, 1, 4, 4)
+    assert len(features) == 3
+    assert not torch.equal(logits, discriminator(batch.image, green)[0])
+
+
+def test_patch_weights_favour_the_mask_and_average_to_one() -> None:
+    mask = torch.zeros(2, 1, 64, 64)
+    mask[0, :, :8, :8] = 1
+    weights = patch_weights(mask)
+    assert torch.allclose(weights.mean(dim=(1, 2, 3)), torch.ones(2), atol=1e-6)
+    assert weights[0, 0, 0, 0] > 10 * weights[0, 0, -1, -1]
+    assert torch.allclose(weights[1], torch.ones(1, 8, 8), atol=1e-6)
+
+
+def test_the_hinge_losses_pull_in_opposite_directions() -> None:
+    one, high, low = torch.ones(1, 1, 2, 2), torch.full((1, 1, 2, 2), 2.0), torch.zeros(1, 1, 2, 2)
+    assert gan.discriminator_loss(high, -high, one, one) == 0
+    assert gan.discriminator_loss(low, low, one, one) == 2
+    assert gan.generator_loss(high, one) < gan.generator_loss(low, one)
+
+
+def test_class_colours_differ_for_any_number_of_classes() -> None:
+    colours = [class_colour(index) for index in range(40)]
+    assert len(set(colours)) == 40
+    assert all(0 <= channel <= 1 for colour in colours for channel in colour)
+    assert (1.0, 1.0, 1.0) not in colours
+
+
+def test_random_streams_depend_on_every_part() -> None:
+    draws = {
+        tuple(torch.rand(2, generator=seeded(*parts)).tolist())
+        for parts in ((0, 0), (0, 1), (1, 0), (1, 1), (0,))
+    }
+    assert len(draws) == 5
+    assert torch.equal(torch.rand(3, generator=seeded(4, 2)), torch.rand(3, generator=seeded(4, 2)))
