@@ -19,6 +19,7 @@ from aliaug_edge import crops, imaging
 from aliaug_edge.components import components
 from aliaug_edge.data.inpaint import inpaint
 from aliaug_edge.data.load import load_pair
+from aliaug_edge.data.procedural import DEFECT_CLASSES
 from aliaug_edge.data.samples import Dataset, Sample
 from aliaug_edge.errors import DataError
 from aliaug_edge.training.batch import WHITE, Batch, Colour, class_colour
@@ -85,7 +86,7 @@ def load_source(
         defects={name: _ranked(items) for name, items in found.items()},
         goods=tuple(imaging.load_image(sample.image_path) for sample in goods),
         prompts={name: prompts[name] for name in classes},
-        colours={name: class_colour(index) for index, name in enumerate(classes)},
+        colours={name: _colour(index, name) for index, name in enumerate(classes)},
     )
 
 
@@ -127,6 +128,13 @@ def mask_bank(source: DefectSource) -> dict[str, list[UInt8]]:
         ]
         for name, items in source.defects.items()
     }
+
+
+def _colour(index: int, name: str) -> Colour:
+    """A class that `tiny` was pretrained on keeps its colour there; others follow in order."""
+    if name in DEFECT_CLASSES:
+        return class_colour(DEFECT_CLASSES.index(name))
+    return class_colour(len(DEFECT_CLASSES) + index)
 
 
 def _read(sample: Sample, rng: np.random.Generator) -> Defect:

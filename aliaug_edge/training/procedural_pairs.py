@@ -18,7 +18,7 @@ from aliaug_edge.model.text import COLOUR_PROMPT, class_prompt
 from aliaug_edge.training.batch import WHITE, Batch, class_colour
 
 IDENTITY_SHARE = 0.08  # samples with an empty mask, whose target is the input
-COLOUR_SHARE = 0.35  # samples whose class is carried by the mask's colour instead of the prompt
+COLOUR_SHARE = 0.5  # samples whose class is carried by the mask's colour instead of the prompt
 
 
 @dataclass(frozen=True)
