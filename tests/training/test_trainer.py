@@ -1,0 +1,307 @@
+"""Runs of `ali-aug train`, whole: what they leave, how they continue, what they refuse."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from aliaug_edge import files
+from aliaug_edge.errors import AliAugError, DataError, OutputError
+from aliaug_edge.model.conditioning import CONDITIONINGS
+from aliaug_edge.training import loop, trainer
+from aliaug_edge.training.config import LABEL_CARRIERS, TrainConfig, load_config
+from aliaug_edge.training.trainer import train
+from tests.support.bases import write_dataset
+
+NewConfig = Callable[..., TrainConfig]
+RESULT = (
+    "adapters/unet/adapter_config.json",
+    "adapters/unet/adapter_model.safetensors",
+    "adapters/vae/adapter_config.json",
+    "adapters/vae/adapter_model.safetensors",
+    "classes.json",
+    "conditioning.safetensors",
+    "config.json",
+    "masks.npz",
+)
+
+
+def result_of(run_dir: Path) -> dict[str, bytes]:
+    return {name: (run_dir / name).read_bytes() for name in RESULT}
+
+
+def losses_of(run_dir: Path) -> list[dict[str, float]]:
+    """The rows of metrics.jsonl without what depends on the clock."""
+    rows = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k != "seconds_per_step"} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def finished(new_config: NewConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(new_config(), tmp_path_factory.mktemp("runs") / "run", progress=False)
+
+
+@pytest.mark.parametrize("carrier", LABEL_CARRIERS)
+@pytest.mark.parametrize("conditioning", CONDITIONINGS)
+def test_every_conditioning_trains_with_every_carrier(
+    new_config: NewConfig, tmp_path: Path, conditioning: str, carrier: str
+) -> None:
+    config = new_config(conditioning=conditioning, label_carrier=carrier, steps=3)
+    run = train(config, tmp_path / "run", progress=False)
+    assert {name for name in RESULT if (run / name).is_file()} == set(RESULT)
+    assert load_config(run / "config.json") == config
+    classes = json.loads((run / "classes.json").read_text())
+    white = [c["colour"] == [1.0, 1.0, 1.0] for c in classes]
+    assert [c["name"] for c in classes] == ["crack", "stain"]
+    assert all(white) if carrier == "text" else not any(white)
+    assert len({c["prompt"] for c in classes}) == (2 if carrier == "text" else 1)
+
+
+def test_a_finished_run_holds_its_result_logs_and_samples(finished: Path) -> None:
+    assert not [p for p in finished.rglob("*") if p.name.endswith(".tmp")]
+    assert [row["step"] for row in losses_of(finished)] == [4]
+    assert list((finished / "tensorboard").glob("events.out.tfevents.*"))
+    strips = sorted(p.name for p in (finished / "samples").iterdir())
+    assert strips[-1] == "000004.png"
+    with Image.open(finished / "samples" / strips[-1]) as strip:
+        assert strip.size == (4 * 32, 2 * 32)  # input | mask | generated | target, batch of two
+    with np.load(finished / "masks.npz", allow_pickle=False) as masks:
+        assert {key.split("/")[0] for key in masks.files} == {"0", "1"}
+    assert json.loads((finished / "classes.json").read_text())[0]["train_defects"] > 0
+
+
+def test_the_same_config_gives_the_same_bytes(
+    finished: Path, new_config: NewConfig, tmp_path: Path
+) -> None:
+    other = train(new_config(), tmp_path / "again", progress=False)
+    assert result_of(other) == result_of(finished)
+    assert losses_of(other) == losses_of(finished)
+
+
+def test_another_seed_gives_other_adapters(
+    finished: Path, new_config: NewConfig, tmp_path: Path
+) -> None:
+    other = result_of(train(new_config(seed=1), tmp_path / "other", progress=False))
+    name = "adapters/unet/adapter_model.safetensors"
+    assert other[name] != result_of(finished)[name]
+
+
+def test_a_finished_run_again_changes_nothing(
+    finished: Path, new_config: NewConfig, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    train(new_config(), run, progress=False)
+    assert result_of(run) == result_of(finished)
+    assert losses_of(run) == losses_of(finished)
+
+
+def test_another_config_in_the_same_folder_is_refused(
+    finished: Path, new_config: NewConfig
+) -> None:
+    before = result_of(finished)
+    with pytest.raises(OutputError, match="holds a run with another configuration.*--config"):
+        train(new_config(steps=5), finished, progress=False)
+    assert result_of(finished) == before
+
+
+def test_a_folder_with_something_else_is_refused_and_left_alone(
+    new_config: NewConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(OutputError, match="not a training run"):
+        train(new_config(), tmp_path, progress=False)
+    with pytest.raises(OutputError, match="not a training run"):
+        train(new_config(), tmp_path / "letter.txt", progress=False)
+    assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"data": "/no/such/data"}, "does not exist"),
+        ({"base": "/no/such/base"}, "is not a folder"),
+        ({"classes": ("dent",)}, "unknown class dent"),
+        ({"targets_unet": ("nothing",)}, "targets_unet: .*nothing"),
+        ({"groups": "/no/such/groups.csv"}, "groups.csv"),
+    ],
+)
+def test_what_cannot_be_trained_leaves_no_folder(
+    new_config: NewConfig, tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    with pytest.raises(AliAugError, match=said):
+        train(new_config(**changes), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_photo_is_refused_by_name(new_config: NewConfig, tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "parts", defects=3, goods=1)
+    for path in (data / "test" / "crack").glob("*.png"):
+        path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DataError, match=r"crack.*\.png"):
+        train(new_config(data=str(data)), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_without_good_photos_works(new_config: NewConfig, tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "parts", defects=2, goods=0)
+    train(new_config(data=str(data), steps=1), tmp_path / "run", progress=False)
+    assert (tmp_path / "run" / "classes.json").is_file()
+
+
+@pytest.mark.parametrize("changes", [{"ema_decay": 0.0}, {"precision": "bf16"}, {"size": 48}])
+def test_variants_train(new_config: NewConfig, tmp_path: Path, changes: dict[str, object]) -> None:
+    run = train(new_config(**changes), tmp_path / "run", progress=False)
+    assert all(np.isfinite(list(row.values())).all() for row in losses_of(run))
+
+
+def test_the_average_is_saved_where_it_is_asked_for(
+    finished: Path, new_config: NewConfig, tmp_path: Path
+) -> None:
+    plain = train(new_config(ema_decay=0.0), tmp_path / "plain", progress=False)
+    assert losses_of(plain) == losses_of(finished)  # averaging does not touch training
+    name = "conditioning.safetensors"
+    assert result_of(plain)[name] != result_of(finished)[name]
+
+
+def test_the_loss_falls(new_config: NewConfig, tmp_path: Path) -> None:
+    config = new_config(steps=40, batch_size=4, adversarial_from=1.0, learning_rate=5e-3)
+    first, last = losses_of(train(config, tmp_path / "run", progress=False))
+    assert (first["step"], last["step"]) == (20, 40)
+    assert last["loss"] < 0.95 * first["loss"]
+    assert last["preserve"] < first["preserve"]
+
+
+def test_a_run_that_diverges_stops_with_one_line(new_config: NewConfig, tmp_path: Path) -> None:
+    with pytest.raises(AliAugError, match="training diverged at step .*lower the learning rate"):
+        train(new_config(learning_rate=1e30, steps=200), tmp_path / "run", progress=False)
+    state = tmp_path / "run" / "checkpoint.pt"
+    assert not state.exists()
+
+
+def test_a_damaged_checkpoint_is_refused(
+    finished: Path, new_config: NewConfig, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    path = run / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(AliAugError, match=r"checkpoint\.pt cannot be read .*remove it"):
+        train(new_config(), run, progress=False)
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing but a `finally` runs after it."""
+
+
+def test_killed_at_any_write_it_ends_as_if_uninterrupted(
+    new_config: NewConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = loop.LoopSettings
+    monkeypatch.setattr(trainer, "LoopSettings", lambda **k: settings(**k, checkpoint_every=2))
+    config = new_config(steps=5, batch_size=1)
+    whole = train(config, tmp_path / "whole", progress=False)
+    written, limit = 0, 0
+    write = files.write_bytes
+
+    def write_until_killed(path: Path, data: bytes) -> None:
+        nonlocal written
+        written += 1
+        if written == limit:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            (path.parent / f".{path.name}.x.tmp").write_bytes(data[: len(data) // 2])
+            raise Killed
+        write(path, data)
+
+    monkeypatch.setattr(files, "write_bytes", write_until_killed)
+    run = tmp_path / "run"
+    for kills in range(1, 100):  # every restart gets one write further than the last
+        written, limit = 0, kills
+        try:
+            train(config, run, progress=False)
+            break
+        except Killed:
+            continue
+    assert kills > 8
+    assert result_of(run) == result_of(whole)
+    assert losses_of(run) == losses_of(whole)
+    assert not [p.name for p in run.rglob("*.tmp")]
+
+
+SCRIPT = """
+import functools, sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from aliaug_edge.training import trainer
+from aliaug_edge.training.config import load_config
+trainer.LoopSettings = functools.partial(trainer.LoopSettings, checkpoint_every=3)
+trainer.train(load_config(Path(sys.argv[1])), Path(sys.argv[2]), progress=False)
+"""
+
+
+def test_killed_by_the_system_it_ends_as_if_uninterrupted(
+    new_config: NewConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = loop.LoopSettings
+    monkeypatch.setattr(trainer, "LoopSettings", lambda **k: settings(**k, checkpoint_every=3))
+    config = new_config(steps=30)
+    whole = train(config, tmp_path / "whole", progress=False)
+    run, rng = tmp_path / "run", random.Random(5)
+    files.write_json(tmp_path / "c.json", json.loads((whole / "config.json").read_text()))
+    for _ in range(2):
+        before = checkpoint_age(run)
+        process = subprocess.Popen([sys.executable, "-c", SCRIPT, tmp_path / "c.json", run])
+        wait_for(lambda last=before: checkpoint_age(run) != last, process)
+        time.sleep(rng.uniform(0, 0.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    train(config, run, progress=False)
+    assert result_of(run) == result_of(whole)
+    assert losses_of(run) == losses_of(whole)
+
+
+def test_ctrl_c_is_130_and_the_run_continues(new_config: NewConfig, tmp_path: Path) -> None:
+    config = new_config(steps=2000)
+    code = "import torch; torch.set_num_threads(1); from aliaug_edge.cli import main; main()"
+    run = tmp_path / "run"
+    files.write_json(tmp_path / "c.json", trainer.config_document(config))
+    command = [sys.executable, "-c", code, "train", "--config", tmp_path / "c.json", "-o", run]
+    process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: (run / "tensorboard").exists(), process)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate()
+    assert process.returncode == 130
+    assert stderr.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in stderr
+    assert load_config(run / "config.json") == config
+
+
+def checkpoint_age(run: Path) -> int | None:
+    path = run / "checkpoint.pt"
+    return path.stat().st_mtime_ns if path.exists() else None
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, "the process ended by itself"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_the_device_s_own_precision_is_chosen_by_auto() -> None:
+    with trainer._autocast("auto", torch.device("cpu"))():
+        result = torch.ones(2, 2) @ torch.ones(2, 2)
+    expected = torch.bfloat16 if trainer._cpu_has_bf16() else torch.float32
+    assert result.dtype == expected
