@@ -2,8 +2,8 @@
 
     python benchmarks/preservation.py BUNDLE DATA [--pool train]
 
-For every defect photo of the test pool the model is asked for that photo's class in its own mask, at
-the bundle's first size. Nothing is blended: what is compared is what the model gave.
+For every defect photo of the test pool the model is asked for that photo's class in its own mask,
+at the bundle's first size. Nothing is blended: what is compared is what the model gave.
 """
 
 from __future__ import annotations

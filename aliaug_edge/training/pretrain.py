@@ -18,11 +18,10 @@ from aliaug_edge.model.base import Base, extras_of, generator_from, save_base
 from aliaug_edge.model.conditioning import CONDITIONINGS, Conditioning
 from aliaug_edge.model.generator import Generator
 from aliaug_edge.model.text import COLOUR_PROMPT, embed_prompts
-from aliaug_edge.training.discriminator import PatchDiscriminator
 from aliaug_edge.training.loop import LoopSettings, run_loop
 from aliaug_edge.training.losses import LossWeights
 from aliaug_edge.training.procedural_pairs import draw_batch, pair_cache
-from aliaug_edge.training.step import Learner
+from aliaug_edge.training.step import new_learner
 
 RECIPE = "pretrain.json"
 
@@ -84,16 +83,10 @@ def pretrain(settings: PretrainSettings, folder: Path, *, progress: bool = True)
     base, generator = _new_base(settings)
     cache = pair_cache(folder / "pairs", settings.pairs, settings.crop, settings.seed)
     parameters = [*generator.parameters(), *base.text_encoder.parameters()]
-    discriminator = PatchDiscriminator()
-    learner = Learner(
-        generator=generator,
-        parameters=parameters,
-        optimizer=torch.optim.AdamW(parameters, betas=(0.9, 0.99), weight_decay=0.01),
-        discriminator=discriminator,
-        discriminator_optimizer=torch.optim.AdamW(
-            discriminator.parameters(), betas=(0.5, 0.9), weight_decay=0.0
-        ),
-        weights=LossWeights(perceptual=0.0, latent=0.01, inside=3.0),
+    learner = new_learner(
+        generator,
+        parameters,
+        LossWeights(perceptual=0.0, latent=0.01, inside=3.0),
         perceptual=None,
         autocast=lambda: torch.autocast("cpu", torch.bfloat16),
     )

@@ -37,6 +37,29 @@ class Learner:
     autocast: Callable[[], torch.autocast]
 
 
+def new_learner(
+    generator: Generator,
+    parameters: list[nn.Parameter],
+    weights: losses.LossWeights,
+    perceptual: Features | None,
+    autocast: Callable[[], torch.autocast],
+) -> Learner:
+    """A learner for `parameters` of a generator, with a fresh discriminator beside it."""
+    discriminator = gan.PatchDiscriminator().to(parameters[0].device)
+    return Learner(
+        generator=generator,
+        parameters=parameters,
+        optimizer=torch.optim.AdamW(parameters, betas=(0.9, 0.99), weight_decay=0.01),
+        discriminator=discriminator,
+        discriminator_optimizer=torch.optim.AdamW(
+            discriminator.parameters(), betas=(0.5, 0.9), weight_decay=0.0
+        ),
+        weights=weights,
+        perceptual=perceptual,
+        autocast=autocast,
+    )
+
+
 def train_step(
     learner: Learner, batch: Batch, embeds: Tensor, noise: Tensor, *, adversarial: bool
 ) -> tuple[Metrics, Tensor]:

@@ -23,9 +23,8 @@ from aliaug_edge.model.text import COLOUR_PROMPT, class_embeddings, class_prompt
 from aliaug_edge.model.vae import encode_with_taps
 from aliaug_edge.training.config import CONFIG, TrainConfig, config_document, load_config
 from aliaug_edge.training.defects import DefectSource, draw_defects, load_source, mask_bank
-from aliaug_edge.training.discriminator import PatchDiscriminator
 from aliaug_edge.training.loop import LoopSettings, run_loop
-from aliaug_edge.training.step import Features, Learner
+from aliaug_edge.training.step import Features, new_learner
 
 CLASSES = "classes.json"
 ADAPTERS_DIR = "adapters"
@@ -56,7 +55,14 @@ def train(config: TrainConfig, run_dir: Path, *, progress: bool = True) -> Path:
     add_adapters(generator, config.adapters)
     _claim(run_dir, config)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    learner = _learner(generator.to(device), config, perceptual, device)
+    generator.to(device)
+    learner = new_learner(
+        generator,
+        trainable_parameters(generator),
+        config.weights,
+        perceptual,
+        _autocast(config.precision, device),
+    )
     embeds = class_embeddings(base.tokenizer, base.text_encoder, list(prompts.values()))
     by_prompt = dict(zip(prompts.values(), embeds, strict=True))
     run_loop(
@@ -124,25 +130,6 @@ def _claim(run_dir: Path, config: TrainConfig) -> None:
 def _holds_something(run_dir: Path) -> bool:
     """Anything but what a run that was killed while claiming the folder left there."""
     return any(not files.is_temporary(path.name, CONFIG) for path in run_dir.iterdir())
-
-
-def _learner(
-    generator: Generator, config: TrainConfig, perceptual: Features, device: torch.device
-) -> Learner:
-    parameters = trainable_parameters(generator)
-    discriminator = PatchDiscriminator().to(device)
-    return Learner(
-        generator=generator,
-        parameters=parameters,
-        optimizer=torch.optim.AdamW(parameters, betas=(0.9, 0.99), weight_decay=0.01),
-        discriminator=discriminator,
-        discriminator_optimizer=torch.optim.AdamW(
-            discriminator.parameters(), betas=(0.5, 0.9), weight_decay=0.0
-        ),
-        weights=config.weights,
-        perceptual=perceptual,
-        autocast=_autocast(config.precision, device),
-    )
 
 
 def _autocast(precision: str, device: torch.device) -> Callable[[], torch.autocast]:
