@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import statistics
+import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from aliaug_edge.profiling.device import machine_card
 
 LIBRARIES = ("onnxruntime", "torch", "openvino", "numpy", "pillow")
+ALI_AUG = str(Path(sys.executable).with_name("ali-aug"))
 BUSY = 0.5  # load per core, before the start, from which wall times mean little
 
 
