@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from PIL import Image
-
 from aliaug_edge import crops, imaging
 from aliaug_edge.generation import folder
 from aliaug_edge.generation.request import RunSettings
 from aliaug_edge.generation.sample import KEPT
 from aliaug_edge.generation.sources import Sources
+from aliaug_edge.labels.instances import instance_from
 from aliaug_edge.labels.samples import LabelledImage
 from aliaug_edge.labels.sheet import SheetRow, write_contact_sheet
 from aliaug_edge.labels.writer import write_labels
@@ -30,25 +29,37 @@ def assemble(
     Raises:
         OutputError: the folder cannot be written.
     """
-    kept = [records[index] for index in sorted(records) if records[index]["status"] == KEPT]
-    folder.write_samples(out_dir, records)
-    labelled = [_labelled(out_dir, record) for record in kept]
-    write_labels(out_dir, settings.labels, labelled, settings.classes)
-    if kept:
-        stride = max(1, -(-len(kept) // SHEET_ROWS))
-        rows = [_sheet_row(out_dir, record, sources) for record in kept[::stride]]
+    lines: list[str] = []
+    kept: list[LabelledImage] = []
+    shown: list[int] = []
+    for index in sorted(records):
+        record = records[index]
+        lines.append(folder.sample_line(record))
+        if record["status"] == KEPT:
+            shown.append(index)
+            if settings.labels:
+                kept.append(_labelled(records, index, record))
+    folder.write_samples(out_dir, lines)
+    write_labels(out_dir, settings.labels, kept, settings.classes)
+    if shown:
+        stride = max(1, -(-len(shown) // SHEET_ROWS))
+        rows = [_sheet_row(out_dir, records[index], sources) for index in shown[::stride]]
         write_contact_sheet(out_dir, rows)
 
 
-def _labelled(out_dir: Path, record: folder.Record) -> LabelledImage:
-    with Image.open(out_dir / record["image"]) as image:
-        width, height = image.size
+def _labelled(
+    records: Mapping[int, folder.Record], index: int, record: folder.Record
+) -> LabelledImage:
+    height, width = record[folder.LABEL]["hw"]
     return LabelledImage(
         image=record["image"],
         mask=record["mask"],
         defect_class=record["defect_class"],
         width=width,
         height=height,
+        known_instances=lambda: [
+            instance_from(found) for found in records[index][folder.LABEL]["instances"]
+        ],
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ REQUEST = "request.json"
 RECORDS = ".records"
 SUMMARY = "summary.json"
 SAMPLES = "samples.jsonl"
+LABEL = "label"  # in a record: the image's size and its instances, until the labels are written
 
 Record = dict[str, Any]
 
@@ -50,9 +51,30 @@ def claim(out_dir: Path, document: Mapping[str, Any]) -> None:
     files.write_json(out_dir / REQUEST, document)
 
 
-def read_records(out_dir: Path) -> dict[int, Record]:
+class Records(Mapping[int, Record]):
+    """Records of complete samples by index, each read when it is asked for: a run of any length
+    needs no memory for them."""
+
+    def __init__(self, out_dir: Path, indices: Sequence[int]) -> None:
+        self._out_dir = out_dir
+        self._indices = dict.fromkeys(indices)
+
+    def __getitem__(self, index: int) -> Record:
+        if index not in self._indices:
+            raise KeyError(index)
+        record: Record = json.loads(_record_path(self._out_dir, index).read_text(encoding="utf-8"))
+        return record
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._indices)
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+
+def read_records(out_dir: Path) -> Records:
     """Records of samples that are complete, by index; one whose image is gone does not count."""
-    records = {}
+    complete = []
     for path in sorted((out_dir / RECORDS).glob("*.json")):
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
@@ -60,8 +82,8 @@ def read_records(out_dir: Path) -> dict[int, Record]:
         except (OSError, ValueError, KeyError, TypeError):
             continue
         if image is None or ((out_dir / image).is_file() and (out_dir / record["mask"]).is_file()):
-            records[index] = record
-    return records
+            complete.append(index)
+    return Records(out_dir, complete)
 
 
 def write_record(out_dir: Path, index: int, record: Record) -> None:
@@ -70,7 +92,8 @@ def write_record(out_dir: Path, index: int, record: Record) -> None:
     Raises:
         OutputError: the folder cannot be written.
     """
-    files.write_json(out_dir / RECORDS / f"{index:06d}.json", record)
+    text = json.dumps(record, sort_keys=True, allow_nan=False)
+    files.write_text(_record_path(out_dir, index), text)
 
 
 def require_engine(out_dir: Path, records: Mapping[int, Record], engine: str) -> None:
@@ -87,12 +110,18 @@ def require_engine(out_dir: Path, records: Mapping[int, Record], engine: str) ->
             )
 
 
-def write_samples(out_dir: Path, records: Mapping[int, Record]) -> None:
-    """samples.jsonl: one line per request, in index order."""
-    lines = [
-        json.dumps(records[index], sort_keys=True, allow_nan=False, ensure_ascii=False)
-        for index in sorted(records)
-    ]
+def sample_line(record: Record) -> str:
+    """The line of samples.jsonl for `record`: what is public in it."""
+    public = {key: value for key, value in record.items() if key != LABEL}
+    return json.dumps(public, sort_keys=True, allow_nan=False, ensure_ascii=False)
+
+
+def write_samples(out_dir: Path, lines: Sequence[str]) -> None:
+    """samples.jsonl: one line per request, in index order.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
     files.write_text(out_dir / SAMPLES, "".join(f"{line}\n" for line in lines))
 
 
@@ -128,6 +157,10 @@ def complete(out_dir: Path, summary: Mapping[str, Any]) -> None:
 def drop_records(out_dir: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(out_dir / RECORDS)
+
+
+def _record_path(out_dir: Path, index: int) -> Path:
+    return out_dir / RECORDS / f"{index:06d}.json"
 
 
 def _require_same(out_dir: Path, document: Mapping[str, Any]) -> None:

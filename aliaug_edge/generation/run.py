@@ -29,7 +29,7 @@ from aliaug_edge.generation.sample import (
     produce,
     write_sample,
 )
-from aliaug_edge.generation.summary import Summary, count_statuses, summarise
+from aliaug_edge.generation.summary import Summary, summarise
 
 WORKERS = 2  # threads that read ahead and write behind; zlib, decoding and files release the GIL
 AHEAD = 3  # requests prepared before the engine asks for them
@@ -64,8 +64,8 @@ def generate_dataset(
     folder.claim(out_dir, _request_document(job))
     if folder.is_complete(out_dir):
         folder.drop_records(out_dir)
-        records = folder.read_samples(out_dir)
-        return summarise(out_dir, records, time.perf_counter() - started)
+        samples = folder.read_samples(out_dir)
+        return summarise(out_dir, samples, time.perf_counter() - started)
     records = folder.read_records(out_dir)
     todo = [request for request in requests if request.index not in records]
     engine_s = 0.0
@@ -77,8 +77,9 @@ def generate_dataset(
         engine_s = pipeline.engine_s
         records = folder.read_records(out_dir)
     assemble(out_dir, records, job.settings, job.sources)
-    folder.complete(out_dir, count_statuses(records))
-    return summarise(out_dir, records, time.perf_counter() - started, engine_s, len(todo))
+    summary = summarise(out_dir, records, time.perf_counter() - started, engine_s, len(todo))
+    folder.complete(out_dir, summary.counts())  # from here on there are no records
+    return summary
 
 
 def _make(

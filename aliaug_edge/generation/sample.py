@@ -18,10 +18,12 @@ from aliaug_edge.bundle import Bundle
 from aliaug_edge.errors import DataError
 from aliaug_edge.generation import quality
 from aliaug_edge.generation.blend import blend
+from aliaug_edge.generation.folder import LABEL
 from aliaug_edge.generation.pipeline import NonFiniteError, Pipeline
 from aliaug_edge.generation.placement import Placed, from_bank, from_shape
 from aliaug_edge.generation.request import Request, RunSettings, attempt_seed, stable_seed
 from aliaug_edge.generation.sources import Source, Sources
+from aliaug_edge.labels.instances import instances_of
 
 KEPT, REJECTED, FAILED = "kept", "rejected", "failed"
 FILE = "file:"
@@ -132,7 +134,8 @@ def finish(job: Job, result: Result) -> tuple[UInt8, UInt8]:
 def write_sample(
     job: Job, result: Result, out_dir: Path, about: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Write image and mask of a kept result, and give the line for samples.jsonl.
+    """Write image and mask of a kept result, and give its record: the line for samples.jsonl, and
+    under `LABEL` what the label files will say, found here because the engine works meanwhile.
 
     `about` holds what is equal for all samples: bundle_sha256, engine, precision.
 
@@ -140,12 +143,17 @@ def write_sample(
         OutputError: the folder cannot be written.
     """
     names: dict[str, str | None] = {"image": None, "mask": None}
+    label: dict[str, Any] = {}
     if result.status == KEPT:
-        for key, pixels in zip(names, finish(job, result), strict=True):
+        image, mask = finish(job, result)
+        if job.settings.labels:
+            found = [instance.document() for instance in instances_of(mask)]
+            label = {LABEL: {"hw": list(mask.shape), "instances": found}}
+        for key, pixels in (("image", image), ("mask", mask)):
             name = f"{key}s/{result.request.index:06d}.png"
             files.write_bytes(out_dir / name, imaging.encode_png(pixels, synthetic=True))
             names[key] = name
-    return {**_facts(job, result), **names, **about}
+    return {**_facts(job, result), **names, **about, **label}
 
 
 def _facts(job: Job, result: Result) -> dict[str, Any]:

@@ -31,15 +31,10 @@ class Summary:
     engine_s: float
     images_per_s: float
 
-
-def count_statuses(records: Mapping[int, Record]) -> dict[str, Any]:
-    """What summary.json holds: counts in total and per class."""
-    per_class: dict[str, dict[str, int]] = {}
-    for record in records.values():
-        counts = per_class.setdefault(record["defect_class"], dict.fromkeys(STATUSES, 0))
-        counts[record["status"]] += 1
-    total = {status: sum(c[status] for c in per_class.values()) for status in STATUSES}
-    return {"requested": len(records), **total, "per_class": dict(sorted(per_class.items()))}
+    def counts(self) -> dict[str, Any]:
+        """What summary.json holds: counts in total and per class."""
+        names = ("requested", *STATUSES, "per_class")
+        return {name: getattr(self, name) for name in names}
 
 
 def summarise(
@@ -50,14 +45,23 @@ def summarise(
     made: int = 0,
 ) -> Summary:
     """The summary of `records`, of which `made` came from this call."""
-    reasons = (records[index]["reason"] for index in sorted(records))
+    per_class: dict[str, dict[str, int]] = {}
+    first_reason, engine = None, ""
+    for index in sorted(records):
+        record = records[index]
+        counts = per_class.setdefault(record["defect_class"], dict.fromkeys(STATUSES, 0))
+        counts[record["status"]] += 1
+        first_reason = first_reason or record["reason"]
+        engine = record["engine"]
     contact_sheet = out_dir / sheet.NAME
     return Summary(
         out_dir=str(out_dir),
-        **count_statuses(records),
-        first_reason=next((reason for reason in reasons if reason), None),
+        requested=len(records),
+        **{status: sum(c[status] for c in per_class.values()) for status in STATUSES},
+        per_class=dict(sorted(per_class.items())),
+        first_reason=first_reason,
         contact_sheet=str(contact_sheet) if contact_sheet.is_file() else None,
-        engine=next(iter(records.values()))["engine"],
+        engine=engine,
         wall_s=round(wall_s, 3),
         engine_s=round(engine_s, 3),
         images_per_s=round(made / wall_s, 3) if wall_s else 0.0,

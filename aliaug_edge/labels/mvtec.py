@@ -36,7 +36,8 @@ def save_mvtec(root: Path, samples: Sequence[LabelledImage], classes: Sequence[s
         name: {"train": [], "test": []} for name in sorted({s.defect_class for s in samples})
     }
     for sample in samples:
-        read_mask(root, sample)
+        if sample.known_instances is None:
+            read_mask(root, sample)
         defect, name = _folder_name(sample.defect_class), PurePosixPath(sample.image)
         listed = f"{PRODUCT}/test/{defect}/{name.name}"
         if listed in pools[defect]["train"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from aliaug_edge import imaging
 from aliaug_edge.errors import AliAugError, DataError
+from aliaug_edge.labels.instances import Instance, instances_of
 
 
 @dataclass(frozen=True)
 class LabelledImage:
     """An image, its mask and its defect class. Paths are POSIX, relative to the dataset's root;
     `width` and `height` are pixels. An image with defects of several classes is several of these.
+    `known_instances` gives the mask's components where they have been found before, so that no
+    format has to read the mask; it is a function, so that a large dataset need not be held.
     """
 
     image: str
@@ -24,6 +27,7 @@ class LabelledImage:
     defect_class: str
     width: int
     height: int
+    known_instances: Callable[[], list[Instance]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +53,17 @@ def read_mask(root: Path, sample: LabelledImage) -> NDArray[np.uint8]:
             f"got {mask.shape[1]} x {mask.shape[0]}"
         )
     return mask
+
+
+def read_instances(root: Path, sample: LabelledImage) -> list[Instance]:
+    """The components of `sample`'s mask.
+
+    Raises:
+        DataError: as `read_mask`.
+    """
+    if sample.known_instances is not None:
+        return sample.known_instances()
+    return instances_of(read_mask(root, sample))
 
 
 def by_image(samples: Sequence[LabelledImage]) -> dict[str, list[LabelledImage]]:

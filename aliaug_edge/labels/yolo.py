@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aliaug_edge import files, imaging
-from aliaug_edge.components import components
 from aliaug_edge.errors import AliAugError, DataError
-from aliaug_edge.labels.contours import bridged, fill, trace
-from aliaug_edge.labels.samples import Label, LabelledImage, by_image, class_indices, read_mask
+from aliaug_edge.labels.contours import bridged, fill
+from aliaug_edge.labels.instances import Instance
+from aliaug_edge.labels.samples import Label, LabelledImage, by_image, class_indices, read_instances
 
 DATA = "data.yaml"
 TRAIN = "train.txt"
@@ -45,7 +45,7 @@ def save_yolo(root: Path, samples: Sequence[LabelledImage], classes: Sequence[st
         rows = [
             f"{indices[sample.defect_class]} {row}\n"
             for sample in group
-            for row in _rows(read_mask(root, sample))
+            for row in _rows(read_instances(root, sample), sample.width, sample.height)
         ]
         files.write_text(root / _label_path(image), "".join(rows))
     files.write_text(root / TRAIN, "".join(f"./{image}\n" for image in groups))
@@ -73,14 +73,11 @@ def load_yolo(root: Path) -> list[Label]:
     return labels
 
 
-def _rows(mask: NDArray[np.uint8]) -> list[str]:
-    height, width = mask.shape
+def _rows(instances: Sequence[Instance], width: int, height: int) -> list[str]:
     rows = []
-    for component in components(mask):
-        outlines, holes = trace(component.pixels)
-        corner = np.array([component.left, component.top])
-        flat = ((bridged(outlines[0], holes) + corner) / (width, height)).ravel()
-        rows.append(" ".join(f"{value:.6f}" for value in flat))
+    for instance in instances:
+        flat = (bridged(instance.outline, instance.holes) / (width, height)).ravel()
+        rows.append(" ".join(f"{value:.6f}" for value in flat.tolist()))
     return rows
 
 
