@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from aliaug_edge import crops, imaging
 from aliaug_edge.bundle import GraphSpec
 from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine
-from aliaug_edge.errors import ParityError
+from aliaug_edge.errors import AliAugError, ParityError
 from aliaug_edge.export.stages import LATENT_FACTOR, stage_of
 from aliaug_edge.export.torch_engine import TorchEngine
 from aliaug_edge.generation.pipeline import noise
 from aliaug_edge.model.generator import Generator
-from aliaug_edge.tensors import Arrays
+from aliaug_edge.tensors import Arrays, require_finite
 
 TOLERANCES: dict[str, dict[str, float]] = {
     "fp32": {"max_grey": 1.0, "psnr_db": 60.0},
@@ -81,20 +81,33 @@ def measure_parity(
 
     `max_grey`, in grey levels, is given for the final pixels alone; the PSNR of another tensor is
     relative to its own range.
+
+    Raises:
+        ParityError: a tensor of the reference or of a graph is not finite.
     """
     rows = []
     for size_hw, seed, given in feeds:
         where = {"size": list(size_hw), "seed": seed}
         tensors = reference_tensors(reference, given)
+        _require_finite("torch", tensors)
         for name, spec in graphs.items():
             inputs = {t.name: tensors[t.name] for t in spec.inputs}
             with OnnxRuntimeEngine(folder / spec.path, spec, provider="cpu", size_hw=size_hw) as e:
                 outputs = e.infer(inputs)
+            _require_finite(name, outputs)
             for tensor, value in outputs.items():
                 shown = f"{name}.{tensor}"
                 rows.append({"tensor": shown, **where, **_difference(tensors[tensor], value)})
         rows.append({"tensor": PIXELS, **where, **_pixels(tensors["generated"], outputs)})
     return rows
+
+
+def _require_finite(subject: str, tensors: Arrays) -> None:
+    """NaN compares as neither better nor worse, so it is looked for by itself."""
+    try:
+        require_finite(subject, tensors)
+    except AliAugError as error:
+        raise ParityError(f"{error} on a real input; nothing was written") from error
 
 
 def reference_tensors(reference: Generator, feeds: Arrays) -> Arrays:

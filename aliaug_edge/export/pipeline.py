@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -41,6 +42,7 @@ from aliaug_edge.model.generator import Generator
 from aliaug_edge.tensors import Arrays
 from aliaug_edge.training.config import CONFIG
 
+OPSETS = range(18, OPSET + 1)
 SEEDS = 3  # per size, each on another real input
 Say = Callable[[str], None]
 
@@ -101,7 +103,7 @@ def _real_feeds(
     return [
         (size, seed, scene_feeds(scene, conditions, size, seed, channels))
         for size in sizes
-        for seed, scene in enumerate(source.scenes[:SEEDS])
+        for seed, scene in enumerate(itertools.islice(itertools.cycle(source.scenes), SEEDS))
     ]
 
 
@@ -194,6 +196,11 @@ def _flops(merged: Generator, sizes: Sequence[tuple[int, int]]) -> dict[str, dic
 def _check_settings(settings: ExportSettings, multiple: int) -> None:
     if settings.precision not in ("fp32", "fp16"):
         raise AliAugError(f"precision {settings.precision!r}: expected fp32 or fp16")
+    if settings.opset not in OPSETS:
+        raise AliAugError(
+            f"opset {settings.opset}: expected {OPSETS.start} to {OPSET}, the newest that "
+            "TensorRT 10.3 parses"
+        )
     for height, width in settings.sizes:
         if height % multiple or width % multiple or min(height, width) < multiple:
             raise AliAugError(

@@ -32,9 +32,11 @@ def to_fp16(path: Path, feeds: Sequence[Arrays], signal: float) -> dict[str, Any
         ParityError: an activation of the FP32 graph is not finite.
     """
     from onnxruntime.transformers.float16 import convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
     ranges = activation_ranges(path, feeds)
-    model = onnx.load(path)
+    # The converter sets its casts where it knows a tensor's type, so every type must be there.
+    model = onnx.shape_inference.infer_shapes(onnx.load(path))
     producers = {name: node.name for node in model.graph.node for name in node.output}
     loud = sorted({producers[name] for name, peak in ranges.items() if peak > FP16_LIMIT})
     step = x0_nodes(model, signal)
@@ -45,6 +47,9 @@ def to_fp16(path: Path, feeds: Sequence[Arrays], signal: float) -> dict[str, Any
         node_block_list=[*step, *loud],
         disable_shape_infer=True,
     )
+    del converted.graph.value_info[:]
+    OnnxModel.graph_topological_sort(converted.graph, is_deterministic=True)  # casts were put last
+    onnx.checker.check_model(converted, full_check=True)
     onnx.save(converted, path)
     return {
         "operators": list(ISLANDS),

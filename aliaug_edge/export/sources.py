@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,15 +56,7 @@ def run_source(run_dir: Path) -> ExportSource:
         AliAugError: the run is not finished, or a file of it is damaged.
     """
     config, base, adapted = load_run(run_dir)
-    try:
-        listed = json.loads((run_dir / CLASSES).read_text(encoding="utf-8"))
-        with np.load(run_dir / MASKS, allow_pickle=False) as arrays:
-            masks = {key: arrays[key] for key in sorted(arrays.files)}
-    except (OSError, ValueError) as error:
-        raise AliAugError(f"{run_dir}: {error}; train again") from error
-    classes = tuple(
-        ClassSpec(entry["name"], entry["prompt"], tuple(entry["colour"])) for entry in listed
-    )
+    classes = _read_classes(run_dir / CLASSES)
     return ExportSource(
         adapted=adapted,
         merged=merged_generator(adapted, config),
@@ -71,8 +64,8 @@ def run_source(run_dir: Path) -> ExportSource:
         label_carrier=config.label_carrier,
         embeds=_embeds(base, classes),
         scenes=_run_scenes(config, classes),
-        provenance={"base": config.base, "training": _without_paths(config)},
-        masks=masks,
+        provenance={"base": _shown(config.base), "training": _without_paths(config)},
+        masks=_read_masks(run_dir / MASKS),
     )
 
 
@@ -93,7 +86,7 @@ def base_source(name: str, scratch: Path) -> ExportSource:
         label_carrier="text",
         embeds=_embeds(base, classes),
         scenes=_procedural_scenes(scratch),
-        provenance={"base": Path(name).name, "training": None},
+        provenance={"base": _shown(name), "training": None},
     )
 
 
@@ -137,6 +130,24 @@ def merged_generator(adapted: Generator, config: TrainConfig) -> Generator:
     return plain.eval()
 
 
+def _read_classes(path: Path) -> tuple[ClassSpec, ...]:
+    try:
+        listed = json.loads(path.read_text(encoding="utf-8"))
+        return tuple(
+            ClassSpec(entry["name"], entry["prompt"], tuple(entry["colour"])) for entry in listed
+        )
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise AliAugError(f"{path} cannot be read ({error!r}); train again") from error
+
+
+def _read_masks(path: Path) -> dict[str, NDArray[np.uint8]]:
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+            return {key: arrays[key] for key in sorted(arrays.files)}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise AliAugError(f"{path} cannot be read ({error}); train again") from error
+
+
 def _embeds(base: Base, classes: tuple[ClassSpec, ...]) -> NDArray[np.float32]:
     embeds = class_embeddings(
         base.tokenizer, copy.deepcopy(base.text_encoder).eval(), [c.prompt for c in classes]
@@ -178,7 +189,13 @@ def _procedural_scenes(scratch: Path) -> tuple[Scene, ...]:
 def _without_paths(config: TrainConfig) -> dict[str, Any]:
     """The configuration with folder names in place of the user's paths."""
     document = config_document(config)
-    for key in ("data", "base", "groups"):
+    for key in ("data", "groups"):
         if document[key] is not None:
             document[key] = Path(document[key]).name
+    document["base"] = _shown(config.base)
     return document
+
+
+def _shown(base: str) -> str:
+    """A base's name on the hub with its owner, as its licence wants; of a folder the last part."""
+    return Path(base).name if Path(base).is_dir() else base

@@ -12,7 +12,7 @@ import torch
 
 from aliaug_edge import files
 from aliaug_edge.data.procedural import DEFECT_CLASSES, MATERIALS
-from aliaug_edge.errors import AliAugError
+from aliaug_edge.errors import AliAugError, OutputError
 from aliaug_edge.model import tiny
 from aliaug_edge.model.base import Base, extras_of, generator_from, save_base
 from aliaug_edge.model.conditioning import CONDITIONINGS, Conditioning
@@ -20,9 +20,11 @@ from aliaug_edge.model.generator import Generator
 from aliaug_edge.model.text import COLOUR_PROMPT, embed_prompts
 from aliaug_edge.training.loop import LoopSettings, run_loop
 from aliaug_edge.training.losses import LossWeights
-from aliaug_edge.training.procedural_pairs import draw_batch, pair_cache
+from aliaug_edge.training.pair_cache import pair_cache
+from aliaug_edge.training.procedural_pairs import draw_batch
 from aliaug_edge.training.step import new_learner
 
+SETTINGS = "settings.json"
 RECIPE = "pretrain.json"
 
 
@@ -60,8 +62,13 @@ def settings_for(
     """The recipe scaled to `steps`: its phases keep their shares.
 
     Raises:
-        AliAugError: an unknown conditioning.
+        AliAugError: an unknown conditioning, or a number out of range.
     """
+    for name, value in (("steps", steps), ("pairs", pairs), ("batch_size", batch_size)):
+        if value < 1:
+            raise AliAugError(f"{name} {value}: expected at least 1")
+    if seed < 0:
+        raise AliAugError(f"seed {seed}: expected 0 or more")
     if conditioning not in CONDITIONINGS:
         raise AliAugError(f"conditioning {conditioning!r}: expected {', '.join(CONDITIONINGS)}")
     whole = PretrainSettings()
@@ -77,8 +84,12 @@ def settings_for(
 
 
 def pretrain(settings: PretrainSettings, folder: Path, *, progress: bool = True) -> Path:
-    """Train a base from nothing and write it to `<folder>/base`; resumes where it was killed."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Train a base from nothing and write it to `<folder>/base`; resumes where it was killed.
+
+    Raises:
+        OutputError: `folder` holds something else, or a pretraining with other settings.
+    """
+    _claim(folder, settings)
     started = time.perf_counter()
     base, generator = _new_base(settings)
     cache = pair_cache(folder / "pairs", settings.pairs, settings.crop, settings.seed)
@@ -112,7 +123,8 @@ def pretrain(settings: PretrainSettings, folder: Path, *, progress: bool = True)
         folder,
         progress=progress,
     )
-    _save(base, generator, settings, folder / "base")
+    if not (folder / "base").exists():  # it appears whole or not at all
+        _save(base, generator, settings, folder / "base")
     files.write_json(
         folder / RECIPE,
         {
@@ -123,6 +135,28 @@ def pretrain(settings: PretrainSettings, folder: Path, *, progress: bool = True)
         },
     )
     return folder / "base"
+
+
+def _claim(folder: Path, settings: PretrainSettings) -> None:
+    """Make `folder` this pretraining's: empty or new, or begun with the same settings."""
+    path = folder / SETTINGS
+    wanted = files.json_text(asdict(settings))
+    if path.is_file():
+        if path.read_text(encoding="utf-8") != wanted:
+            raise OutputError(
+                f"{folder} holds a pretraining with other settings ({path}); repeat those, or "
+                "choose another output folder"
+            )
+        files.remove_temporaries(folder)
+        return
+    if folder.exists() and (not folder.is_dir() or any(map(_foreign, folder.iterdir()))):
+        raise OutputError(f"{folder} exists and is not a pretraining; choose another folder")
+    files.write_text(path, wanted)
+
+
+def _foreign(path: Path) -> bool:
+    """Not what a pretraining leaves that was killed while it claimed the folder."""
+    return not files.is_temporary(path.name, SETTINGS)
 
 
 def _new_base(settings: PretrainSettings) -> tuple[Base, Generator]:

@@ -1,0 +1,364 @@
+"""What an export writes: a bundle that loads, whose graphs say what torch said, at every size."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from aliaug_edge.bundle import Bundle, load_bundle
+from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine
+from aliaug_edge.errors import AliAugError, BundleError, OutputError, ParityError
+from aliaug_edge.export.parity import judge_parity
+from aliaug_edge.export.pipeline import ExportSettings, export, parse_sizes
+from aliaug_edge.export.sources import ExportSource, run_source
+from aliaug_edge.export.stages import GRAPHS, stage_of, tensor_shapes
+from aliaug_edge.export.torch_engine import TorchEngine
+from tests.support.bases import TEXT_WIDTH
+
+Replay = Callable[..., Path]
+Arrays = dict[str, np.ndarray]
+# Primitives that TensorRT 10.3 parses; attention, GroupNorm and control flow must not be among them
+FORBIDDEN = {
+    "If",
+    "Loop",
+    "Scan",
+    "Attention",
+    "GroupNormalization",
+    "SimplifiedLayerNormalization",
+}
+
+
+def feeds(batch: int, height: int, width: int, seed: int = 0) -> Arrays:
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((batch, 1, height, width), np.float32)
+    mask[:, :, 8:24, 16:40] = 1
+    return {
+        "image": rng.uniform(-1, 1, (batch, 3, height, width)).astype(np.float32),
+        "mask": mask,
+        "colour": np.ones((batch, 3), np.float32),
+        "noise": rng.standard_normal((batch, 4, height // 8, width // 8), dtype=np.float32),
+        "severity": rng.uniform(0, 1, (batch, 1)).astype(np.float32),
+        "prompt_embeds": rng.standard_normal((batch, 77, TEXT_WIDTH), dtype=np.float32),
+    }
+
+
+def infer(bundle: Bundle, graph: str, tensors: Mapping[str, np.ndarray]) -> Arrays:
+    spec = bundle.graphs[graph]
+    with OnnxRuntimeEngine(bundle.graph_path(graph), spec, provider="cpu", threads=1) as engine:
+        return engine.infer({t.name: tensors[t.name] for t in spec.inputs})
+
+
+def models(bundle: Bundle) -> dict[str, onnx.ModelProto]:
+    return {name: onnx.load(bundle.graph_path(name)) for name in GRAPHS}
+
+
+def test_the_bundle_loads_and_says_what_it_is(fp32: Bundle) -> None:
+    assert fp32.class_names == ("crack", "stain")
+    assert fp32.sizes == ((64, 64), (64, 96))
+    assert (fp32.conditioning, fp32.label_carrier, fp32.precision) == ("light", "text", "fp32")
+    assert (fp32.latent_channels, fp32.latent_factor) == (4, 8)
+    assert set(fp32.graphs) == set(GRAPHS)
+    assert fp32.prompts["crack"].shape == (77, TEXT_WIDTH)
+    assert np.abs(fp32.prompts["crack"] - fp32.prompts["stain"]).max() > 0.1
+    assert all(len(shapes) > 0 for shapes in fp32.mask_bank().values())
+    flops = fp32.provenance["flops"]
+    assert flops["64x96"]["generator"] == pytest.approx(1.5 * flops["64x64"]["generator"], rel=0.05)
+
+
+def test_the_prompts_are_those_of_the_text_encoder(fp32: Bundle, source: ExportSource) -> None:
+    for index, name in enumerate(fp32.class_names):
+        assert np.array_equal(fp32.prompts[name], source.embeds[index])
+
+
+def test_names_and_free_dimensions_are_the_contract_s(fp32: Bundle, source: ExportSource) -> None:
+    shapes = tensor_shapes(source.merged)
+    for name, model in models(fp32).items():
+        for side, values in (("inputs", model.graph.input), ("outputs", model.graph.output)):
+            specs = getattr(fp32.graphs[name], side)
+            assert [v.name for v in values] == [t.name for t in specs]
+            for value in values:
+                dims = value.type.tensor_type.shape.dim
+                assert tuple(d.dim_param or d.dim_value for d in dims) == shapes[value.name]
+                assert value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    assert [t.name for t in fp32.graphs["encoder"].outputs] == ["latent", *TAPS]
+    assert [t.name for t in fp32.graphs["generator"].outputs] == ["generated"]
+
+
+TAPS = ["tap_0", "tap_1", "tap_2", "tap_3"]
+
+
+@pytest.mark.parametrize("which", ["fp32", "fp16"])
+def test_graphs_hold_primitives_of_an_opset_that_tensorrt_parses(
+    which: str, request: pytest.FixtureRequest
+) -> None:
+    for model in models(request.getfixturevalue(which)).values():
+        assert [(o.domain, o.version <= 20) for o in model.opset_import] == [("", True)]
+        assert {node.domain for node in model.graph.node} == {""}
+        assert not {node.op_type for node in model.graph.node} & FORBIDDEN
+        assert not model.functions
+        onnx.checker.check_model(model, full_check=True)
+
+
+@pytest.mark.parametrize("batch, height, width", [(1, 64, 64), (3, 64, 96), (2, 48, 16)])
+def test_the_fused_graph_is_torch_at_any_batch_and_size(
+    fp32: Bundle, source: ExportSource, batch: int, height: int, width: int
+) -> None:
+    given = feeds(batch, height, width)
+    given["mask"] = (given["image"][:, :1] > 0).astype(np.float32)
+    with TorchEngine(stage_of(source.adapted, "generator")) as engine:
+        wanted = engine.infer({t.name: given[t.name] for t in engine.inputs})["generated"]
+    assert np.abs(infer(fp32, "generator", given)["generated"] - wanted).max() < 1e-4
+
+
+@pytest.mark.parametrize("which", ["fp32", "fp16"])
+def test_the_stages_chained_are_the_fused_graph(which: str, request: pytest.FixtureRequest) -> None:
+    bundle: Bundle = request.getfixturevalue(which)
+    tensors = feeds(2, 64, 96)
+    fused = infer(bundle, "generator", tensors)["generated"]
+    for stage in ("encoder", "unet", "decoder"):
+        tensors |= infer(bundle, stage, tensors)
+    error = np.abs(tensors["generated"] - fused).max()
+    assert error < (1e-4 if which == "fp32" else 0.05)
+
+
+def test_prompt_noise_and_severity_act_in_the_graph(fp32: Bundle) -> None:
+    given = feeds(1, 64, 64)
+    before = infer(fp32, "generator", given)["generated"]
+    for name in ("prompt_embeds", "noise", "severity", "mask", "image"):
+        other = {**given, name: 1 - given[name]}
+        assert np.abs(infer(fp32, "generator", other)["generated"] - before).max() > 1e-3, name
+
+
+def test_parity_has_a_row_for_every_tensor_size_and_seed(fp32: Bundle) -> None:
+    rows = fp32.parity["rows"]
+    outputs = {f"{n}.{t.name}" for n, g in fp32.graphs.items() for t in g.outputs}
+    wanted = {
+        (tensor, size, seed)
+        for tensor in outputs | {"final_pixels"}
+        for size in ((64, 64), (64, 96))
+        for seed in range(3)
+    }
+    assert {(r["tensor"], tuple(r["size"]), r["seed"]) for r in rows} == wanted
+    assert len(rows) == len(wanted)
+    assert fp32.parity["verdict"] == "passed"
+    final = [row for row in rows if row["tensor"] == "final_pixels"]
+    assert max(row["max_grey"] for row in final) <= 1
+    assert min(row["psnr_db"] for row in final) >= 60
+
+
+def test_parity_is_printed_per_tensor(exported: tuple[Path, Path, str], fp32: Bundle) -> None:
+    said = exported[2]
+    for name in ("encoder.latent", "unet.denoised", "decoder.generated", "final_pixels"):
+        assert said.count(name) == 1
+
+
+def test_a_perturbed_weight_is_refused_and_nothing_is_left(replay: Replay, tmp_path: Path) -> None:
+    def nudge(name: str, model: onnx.ModelProto) -> None:
+        if name != "generator":
+            return
+        weight = max(model.graph.initializer, key=lambda t: len(t.raw_data))
+        values = onnx.numpy_helper.to_array(weight).copy()
+        values.flat[::7] += 0.3
+        weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+
+    with pytest.raises(ParityError, match="fp32 export out of tolerance at .*Nothing was written"):
+        replay(tmp_path / "bundle", alter=nudge)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_graph_that_gives_nan_is_refused(replay: Replay, tmp_path: Path) -> None:
+    def poison(name: str, model: onnx.ModelProto) -> None:
+        if name == "unet":
+            weight = max(model.graph.initializer, key=lambda t: len(t.raw_data))
+            values = onnx.numpy_helper.to_array(weight).copy()
+            values.flat[0] = np.nan
+            weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+
+    with pytest.raises(ParityError, match=r"unet \| output denoised holds non-finite"):
+        replay(tmp_path / "bundle", alter=poison)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_out_of_tolerance_are_judged_by_precision() -> None:
+    row = {"tensor": "final_pixels", "size": [64, 64], "seed": 0, "max_grey": 2.0, "psnr_db": 59.0}
+    assert judge_parity([row], "fp16")["verdict"] == "passed"
+    with pytest.raises(ParityError, match="differ by up to 2 grey levels, 59.0 dB"):
+        judge_parity([row], "fp32")
+    with pytest.raises(ParityError, match="fp16"):
+        judge_parity([{**row, "psnr_db": 44.0}], "fp16")
+    with pytest.raises(ParityError):
+        judge_parity([{**row, "psnr_db": float("nan")}], "fp16")
+
+
+def test_fp16_weights_are_half_and_its_seams_and_islands_are_not(
+    fp32: Bundle, fp16: Bundle
+) -> None:
+    assert fp16.precision == "fp16"
+    for name, model in models(fp16).items():
+        seams = (*model.graph.input, *model.graph.output)
+        assert {v.type.tensor_type.elem_type for v in seams} == {onnx.TensorProto.FLOAT}
+        weights = [t for t in model.graph.initializer if np.prod(t.dims) > 64]
+        half = [t for t in weights if t.data_type == onnx.TensorProto.FLOAT16]
+        assert len(half) > 0.9 * len(weights)
+        producer = {o: n.op_type for n in model.graph.node for o in n.output}
+        norms = [n for n in model.graph.node if n.op_type == "InstanceNormalization"]
+        assert norms or name == "encoder"
+        assert all(producer[n.input[0]] == "Cast" for n in norms)
+    folders = [sum(f["bytes"] for f in b.files.values()) for b in (fp32, fp16)]
+    assert folders[1] < folders[0]
+    islands = fp16.provenance["fp32_islands"]
+    assert islands["unet"]["x0_step"] == islands["generator"]["x0_step"] == 3
+    assert islands["encoder"]["x0_step"] == 0
+
+
+def test_fp16_is_within_its_tolerance_on_the_final_pixels(fp16: Bundle) -> None:
+    final = [row for row in fp16.parity["rows"] if row["tensor"] == "final_pixels"]
+    assert len(final) == 6
+    assert min(row["psnr_db"] for row in final) >= 45
+    assert any(row["psnr_db"] < 100 for row in final)  # it really is another arithmetic
+
+
+def test_weights_are_stored_once_for_all_graphs(fp32: Bundle) -> None:
+    fused = onnx.load(fp32.graph_path("generator")).graph.initializer
+    assert fp32.files["onnx/weights.bin"]["bytes"] < 1.3 * sum(len(t.raw_data) for t in fused)
+
+
+def test_no_path_of_this_machine_is_in_a_bundle(fp32: Bundle, run_dir: Path) -> None:
+    telling = [str(run_dir.parent), "site-packages", "aliaug_edge/model", str(Path.home()) + "/"]
+    for path in sorted(p for p in fp32.root.rglob("*") if p.is_file()):
+        data = path.read_bytes()
+        assert not [t for t in telling if t.encode() in data], path.name
+    training = fp32.provenance["training"]
+    assert (training["data"], training["base"]) == ("parts", "micro")
+    assert fp32.provenance["base"] == "micro"
+
+
+def test_the_same_run_gives_the_same_bytes(replay: Replay, fp32: Bundle, tmp_path: Path) -> None:
+    again = replay(tmp_path / "fp32")
+    names = sorted(p.relative_to(again) for p in again.rglob("*") if p.is_file())
+    assert names == sorted(p.relative_to(fp32.root) for p in fp32.root.rglob("*") if p.is_file())
+    for name in names:
+        assert (again / name).read_bytes() == (fp32.root / name).read_bytes(), name
+
+
+def test_the_merge_leaves_the_adapted_generator_alone(run_dir: Path, source: ExportSource) -> None:
+    again = run_source(run_dir).adapted.state_dict()
+    for key, value in source.adapted.state_dict().items():
+        assert torch.equal(value, again[key]), key
+    assert any("lora_" in key for key in again)
+    assert not any("lora_" in key for key in source.merged.state_dict())
+
+
+@pytest.mark.parametrize(
+    "name", ["classes.json", "conditioning.safetensors", "masks.npz", "adapters/unet"]
+)
+def test_an_unfinished_run_is_one_clear_line(run_dir: Path, tmp_path: Path, name: str) -> None:
+    run = Path(shutil.copytree(run_dir, tmp_path / "run"))
+    shutil.rmtree(run / name) if (run / name).is_dir() else (run / name).unlink()
+    with pytest.raises(AliAugError, match=f"not a finished run: it lacks {name}; .*--config"):
+        export(str(run), tmp_path / "out", ExportSettings(), say=lambda _: None)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "classes.json",
+        "conditioning.safetensors",
+        "masks.npz",
+        "adapters/vae/adapter_model.safetensors",
+        "config.json",
+    ],
+)
+def test_a_damaged_run_is_one_clear_line(run_dir: Path, tmp_path: Path, name: str) -> None:
+    run = Path(shutil.copytree(run_dir, tmp_path / "run"))
+    (run / name).write_bytes((run / name).read_bytes()[:40])
+    with pytest.raises(AliAugError, match=Path(name).name.replace(".", r"\.")) as error:
+        export(str(run), tmp_path / "out", ExportSettings(), say=lambda _: None)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_classes_of_another_shape_are_refused(run_dir: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(run_dir, tmp_path / "run"))
+    (run / "classes.json").write_text(json.dumps([{"name": "crack"}]))
+    with pytest.raises(AliAugError, match=r"classes\.json"):
+        run_source(run)
+
+
+def test_adapters_of_another_rank_are_refused(run_dir: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(run_dir, tmp_path / "run"))
+    document: dict[str, Any] = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**document, "rank_unet": 2}))
+    with pytest.raises(AliAugError, match="does not fit this base and configuration"):
+        run_source(run)
+
+
+@pytest.mark.parametrize(
+    "settings, said",
+    [
+        (ExportSettings(sizes=((64, 72),)), "size 64x72: .*multiples of 16"),
+        (ExportSettings(sizes=((0, 64),)), "size 0x64"),
+        (ExportSettings(precision="int8"), "precision 'int8': expected fp32 or fp16"),
+        (ExportSettings(opset=21), "opset 21"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(
+    run_dir: Path, tmp_path: Path, settings: ExportSettings, said: str
+) -> None:
+    with pytest.raises(AliAugError, match=said):
+        export(str(run_dir), tmp_path / "out", settings, say=lambda _: None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_taken_folder_is_left_alone(run_dir: Path, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("mine")
+    with pytest.raises(OutputError, match="not an empty folder"):
+        export(str(run_dir), tmp_path, ExportSettings(), say=lambda _: None)
+    assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_base_without_conditioning_is_refused(run_dir: Path, tmp_path: Path) -> None:
+    base = run_dir.parent / "micro"
+    with pytest.raises(AliAugError, match="neither a finished training run nor a base"):
+        export(str(base), tmp_path / "out", ExportSettings(), say=lambda _: None)
+
+
+def test_a_source_that_is_nothing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(AliAugError, match="is not a folder"):
+        export(str(tmp_path / "none"), tmp_path / "out", ExportSettings(), say=lambda _: None)
+
+
+def test_a_flipped_byte_in_the_weights_is_found(fp32: Bundle, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(fp32.root, tmp_path / "copy"))
+    data = bytearray((copy / "onnx" / "weights.bin").read_bytes())
+    data[len(data) // 2] ^= 1
+    (copy / "onnx" / "weights.bin").write_bytes(bytes(data))
+    with pytest.raises(BundleError, match=r"weights\.bin is damaged"):
+        load_bundle(copy)
+
+
+@pytest.mark.parametrize(
+    "text, sizes",
+    [
+        ("128", ((128, 128),)),
+        ("128,256x320", ((128, 128), (256, 320))),
+        ("64X96", ((64, 96),)),
+    ],
+)
+def test_sizes_are_sides_or_height_by_width(text: str, sizes: object) -> None:
+    assert parse_sizes(text) == sizes
+
+
+@pytest.mark.parametrize("text", ["", ",", "big", "128x", "1x2x3", "-64", "12.5"])
+def test_other_size_texts_are_refused(text: str) -> None:
+    with pytest.raises(AliAugError, match="size"):
+        parse_sizes(text)
