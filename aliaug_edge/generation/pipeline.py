@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -26,6 +27,7 @@ class NonFiniteError(AliAugError):
 class Pipeline:
     """Runs a bundle's fused generator. A context manager; `engine_s` sums the time inside it.
 
+    Threads may share it: one at a time gets into the engine, which has threads of its own.
     A fixed `batch` lets the engine optimise for it, and every call must then have it.
     """
 
@@ -43,6 +45,7 @@ class Pipeline:
         self._batch = batch
         self._engines: dict[tuple[int, int], Engine] = {}
         self._stack = contextlib.ExitStack()
+        self._turn = threading.Lock()
         self._inputs = {spec.name for spec in bundle.graphs[GRAPH].inputs}
 
     def __enter__(self) -> Pipeline:
@@ -79,12 +82,13 @@ class Pipeline:
         Raises:
             BundleError: unknown class. NonFiniteError: the model gave NaN or infinity.
         """
-        size_hw = (crops.shape[1], crops.shape[2])
-        engine = self._engine(size_hw)
         feeds = self._feeds(crops, masks, classes, seeds, severities)
-        started = time.perf_counter()
-        outputs = engine.infer({name: feeds[name] for name in sorted(self._inputs)})
-        self.engine_s += time.perf_counter() - started
+        given = {name: feeds[name] for name in sorted(self._inputs)}
+        with self._turn:
+            engine = self._engine((crops.shape[1], crops.shape[2]))
+            started = time.perf_counter()
+            outputs = engine.infer(given)
+            self.engine_s += time.perf_counter() - started
         try:
             tensors.require_finite(f"bundle {self.bundle.name}", outputs)
         except AliAugError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
@@ -23,7 +23,6 @@ from aliaug_edge.generation.sample import (
     FAILED,
     KEPT,
     Job,
-    Prepared,
     Result,
     prepare,
     produce,
@@ -31,9 +30,8 @@ from aliaug_edge.generation.sample import (
 )
 from aliaug_edge.generation.summary import Summary, summarise
 
-WORKERS = 2  # threads that read ahead and write behind; zlib, decoding and files release the GIL
-AHEAD = 3  # requests prepared before the engine asks for them
-BEHIND = 3  # results waiting to be written; both bounds keep memory flat
+WORKERS = 3  # threads: one in the engine, two around it, where most work releases the GIL
+AHEAD = 6  # requests begun or waiting; the bound keeps memory flat
 
 Progress = Callable[[int, int], None]
 
@@ -85,45 +83,44 @@ def generate_dataset(
 def _make(
     job: Job, todo: list[Request], pipeline: Pipeline, out_dir: Path, show: Callable[[int], None]
 ) -> None:
-    """Make and write `todo`. The engine runs in this thread; batches would tie a sample's bytes to
-    its neighbours, so each request runs alone."""
+    """Make and write `todo`. A worker takes a request from its image to its files; the pipeline
+    lets one of them into the engine at a time, and the others read, judge and write meanwhile.
+    Batches would tie a sample's bytes to its neighbours, so each request runs alone."""
     about = {
         "bundle_sha256": job.bundle.sha256,
         "engine": pipeline.engine_name(),
         "precision": job.bundle.precision,
     }
-    writing: deque[Future[int]] = deque()
+    running: deque[Future[int]] = deque()
     pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="generate")
     try:
-        for request, prepared in _read_ahead(pool, job, todo):
-            result = _best_try(job, request, prepared, pipeline)
-            writing.append(pool.submit(_write, job, result, out_dir, about))
-            while len(writing) > BEHIND or (writing and writing[0].done()):
-                show(writing.popleft().result())
-        while writing:
-            show(writing.popleft().result())
+        for request in todo:
+            running.append(pool.submit(_one, job, request, pipeline, out_dir, about))
+            while len(running) > AHEAD or (running and running[0].done()):
+                show(running.popleft().result())
+        while running:
+            show(running.popleft().result())
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _read_ahead(
-    pool: ThreadPoolExecutor, job: Job, todo: Iterable[Request]
-) -> Iterator[tuple[Request, Future[Prepared]]]:
-    queue: deque[tuple[Request, Future[Prepared]]] = deque()
-    for request in todo:
-        queue.append((request, pool.submit(prepare, job, request)))
-        if len(queue) > AHEAD:
-            yield queue.popleft()
-    yield from queue
+def _one(
+    job: Job, request: Request, pipeline: Pipeline, out_dir: Path, about: Mapping[str, str]
+) -> int:
+    """Make and write one sample; how many are done when they are done in order. The record comes
+    last: it says that the rest is there."""
+    result = _best_try(job, request, pipeline)
+    record = write_sample(job, result, out_dir, about)
+    folder.write_record(out_dir, request.index, record)
+    return request.index + 1
 
 
-def _best_try(job: Job, request: Request, first: Future[Prepared], pipeline: Pipeline) -> Result:
+def _best_try(job: Job, request: Request, pipeline: Pipeline) -> Result:
     """The first try that is good enough; else the last one that the model answered."""
     result: Result | None = None
     for attempt in range(job.settings.retries + 1):
         try:
-            prepared = prepare(job, request, attempt) if attempt else first.result()
-            result = produce(job, prepared, pipeline)
+            result = produce(job, prepare(job, request, attempt), pipeline)
         except PlacementError as error:
             result = result or Result(request, FAILED, 1, str(error))
         except DataError as error:  # the image or its mask: no seed helps
@@ -132,13 +129,6 @@ def _best_try(job: Job, request: Request, first: Future[Prepared], pipeline: Pip
             break
     assert result is not None
     return replace(result, tries=attempt + 1)
-
-
-def _write(job: Job, result: Result, out_dir: Path, about: Mapping[str, str]) -> int:
-    """The record comes last: it says that the rest is there. Returns how many are done."""
-    record = write_sample(job, result, out_dir, about)
-    folder.write_record(out_dir, result.request.index, record)
-    return result.request.index + 1
 
 
 def _request_document(job: Job) -> dict[str, Any]:
