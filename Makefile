@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 OUT    ?= demo
 DATA   ?=
 
-.PHONY: setup demo test lint unit test-slow benchmarks clean
+.PHONY: setup demo test lint unit test-slow benchmarks tiny clean
 
 setup: $(STAMP)
 
@@ -39,6 +39,15 @@ benchmarks: setup
 	$(BIN)/python benchmarks/generator_speed.py tiny
 	$(BIN)/python benchmarks/cold_start.py
 	$(BIN)/python benchmarks/generate_overhead.py
+
+# The base and bundle inside the package, from nothing (about an hour on two quiet cores).
+TINY := aliaug_edge/assets/tiny
+tiny: setup
+	$(BIN)/ali-aug pretrain --out runs/tiny
+	rm -rf $(TINY)/base $(TINY)/bundle runs/bundle
+	cp -r runs/tiny/base $(TINY)/base
+	$(BIN)/ali-aug export tiny --out runs/bundle/tiny
+	cp -r runs/bundle/tiny $(TINY)/bundle
 
 clean:
 	rm -rf demo build dist
