@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from aliaug_edge.labels.sheet import SheetRow
 SEVERITY = (0.5, 1.0)  # as `ali-aug generate` draws it
 TRAIN_PAIRS_PER_CLASS = 420
 FRAME_HW = (128, 128)  # of the judge's training pairs
+DEFAULTS = JudgeSettings()
 Say = Callable[[str], None]
 
 
@@ -52,7 +53,7 @@ def try_bundle(
     count: int,
     seed: int = 0,
     engine: str = "auto",
-    pairs_per_class: int = TRAIN_PAIRS_PER_CLASS,
+    pairs_per_class: int | None = None,
     settings: JudgeSettings | None = None,
     say: Say | None = None,
 ) -> Trial:
@@ -73,9 +74,10 @@ def try_bundle(
     if count < 2:
         raise AliAugError(f"--count {count}: expected at least 2, one under each kind of mask")
     say = say or _silent
+    pairs_per_class = pairs_per_class or TRAIN_PAIRS_PER_CLASS
+    settings = settings or replace(DEFAULTS, seed=seed)
     say(f"drawing {pairs_per_class * len(classes)} defects for the judge to learn from")
     examples = training_examples(classes, pairs_per_class, seed)
-    settings = settings or JudgeSettings(seed=seed)
     trained = train_judge(
         examples, classes, settings, lambda done, of, note: say(f"judge: epoch {done}/{of} {note}")
     )
