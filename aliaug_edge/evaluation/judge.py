@@ -37,7 +37,7 @@ class JudgeSettings:
     """`side` is that of the square crop in pixels; three to five minutes on one core as it is."""
 
     side: int = 80
-    epochs: int = 14
+    epochs: int = 10
     batch_size: int = 64
     learning_rate: float = 3e-3
     seed: int = 0
@@ -162,9 +162,12 @@ def _conv(before: int, width: int, *, stride: int) -> nn.Module:
 
 
 def _turned(crops: Tensor) -> Tensor:
-    """Each batch in one of the eight orientations: lamps and grain come from all sides."""
-    crops = torch.rot90(crops, int(torch.randint(4, ())), (2, 3))
-    return crops.flip(3) if int(torch.randint(2, ())) else crops
+    """Quarter by quarter in one of the eight orientations: lamps and grain come from all sides."""
+    parts = [
+        torch.rot90(part.flip(3) if int(torch.randint(2, ())) else part, turns, (2, 3))
+        for part, turns in zip(crops.chunk(4), torch.randperm(4).tolist(), strict=False)
+    ]
+    return torch.cat(parts)
 
 
 def _tensors(examples: list[Example], classes: tuple[str, ...], side: int) -> tuple[Tensor, Tensor]:

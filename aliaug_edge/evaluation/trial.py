@@ -33,7 +33,8 @@ from aliaug_edge.imaging import is_grey
 from aliaug_edge.labels.sheet import SheetRow
 
 SEVERITY = (0.5, 1.0)  # as `ali-aug generate` draws it
-TRAIN_PAIRS_PER_CLASS = 420
+LEARNED_SEVERITY = (0.35, 1.0)
+TRAIN_PAIRS_PER_CLASS = 600
 FRAME_HW = (128, 128)  # of the judge's training pairs
 DEFAULTS = JudgeSettings()
 Say = Callable[[str], None]
@@ -107,13 +108,16 @@ def try_bundle(
 
 
 def training_examples(classes: tuple[str, ...], per_class: int, seed: int) -> list[Example]:
-    """Drawn defects, `per_class` of each class, half under another class's outline."""
+    """Drawn defects, `per_class` of each class, half under the outline of any class in turn."""
     examples = []
     for name in classes:
         for number in range(per_class):
             outline = name if number % 2 else classes[(number // 2) % len(classes)]
             own = _seed(seed, "learn", name, number)
-            pair = render_pair(own, *FRAME_HW, defect_class=name, outline=outline)
+            severity = _severity(own, LEARNED_SEVERITY)
+            pair = render_pair(
+                own, *FRAME_HW, defect_class=name, severity=severity, outline=outline
+            )
             examples.append(Example(pair.defect, pair.mask, name))
     return examples
 
@@ -129,7 +133,7 @@ def _tasks(
         for number in range(count):
             own = _seed(seed, kind, name, number)
             outline = others[number % len(others)] if swapped else name
-            severity = SEVERITY[0] + (SEVERITY[1] - SEVERITY[0]) * (own % 1000) / 999
+            severity = _severity(own, SEVERITY)
             pair = render_pair(own, *size_hw, defect_class=name, severity=severity, outline=outline)
             tasks.append(Task(name, outline, pair, own))
     return tasks
@@ -159,6 +163,10 @@ def _rows(tasks: tuple[Task, ...], made: list[Example], seen: list[str]) -> list
         )
         for task, example, name in zip(tasks, made, seen, strict=True)
     ]
+
+
+def _severity(seed: int, between: tuple[float, float]) -> float:
+    return between[0] + (between[1] - between[0]) * (seed % 1000) / 999
 
 
 def _seed(seed: int, kind: str, name: str, number: int) -> int:
