@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
@@ -10,6 +12,16 @@ from aliaug_edge.model import conditioning as cond
 from aliaug_edge.model import vae as vae_forward
 
 TIMESTEP = 999  # one-step models are distilled to denoise from the last timestep alone
+
+
+class Parts(NamedTuple):
+    """The tensors of one forward, for losses that look inside."""
+
+    latent: Tensor
+    image_taps: list[Tensor]
+    mask_taps: list[Tensor]
+    denoised: Tensor
+    generated: Tensor
 
 
 class Generator(nn.Module):
@@ -82,9 +94,9 @@ class Generator(nn.Module):
         prompt_embeds: Tensor,
     ) -> Tensor:
         """All inputs as in `aliaug_edge.tensors`; returns (B, 3, H, W) in [-1, 1]."""
-        return self.forward_with_latent(image, mask, colour, noise, severity, prompt_embeds)[0]
+        return self.forward_parts(image, mask, colour, noise, severity, prompt_embeds).generated
 
-    def forward_with_latent(
+    def forward_parts(
         self,
         image: Tensor,
         mask: Tensor,
@@ -92,15 +104,16 @@ class Generator(nn.Module):
         noise: Tensor,
         severity: Tensor,
         prompt_embeds: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """`forward`, and the image's latent beside it."""
+    ) -> Parts:
+        """`forward`, with everything that arose on the way."""
         latent, image_taps = self.encode(image)
         mask_latent: Tensor | None = None
         mask_taps: list[Tensor] = []
         if self.conditioning != "light":
             mask_latent, mask_taps = self.encode(cond.paint(mask, colour))
         denoised = self.denoise(latent, mask, colour, noise, severity, prompt_embeds, mask_latent)
-        return self.decode(denoised, image, mask, colour, image_taps, mask_taps), latent
+        generated = self.decode(denoised, image, mask, colour, image_taps, mask_taps)
+        return Parts(latent, image_taps, mask_taps, denoised, generated)
 
 
 def new_generator(

@@ -21,7 +21,8 @@ class LossWeights:
 
     preserve: L1 outside the mask. inside: L1 under it (paired samples). gradient: L1 of image
     gradients, for texture. perceptual: frozen encoder features. adversarial, matching: from the
-    discriminator. latent: keeps latents at unit scale (pretraining only).
+    discriminator. In pretraining only: latent keeps latents at unit scale; taught is L1 under the
+    mask when the decoder is given the latent of the target; denoised is L1 of the U-Net's x0 to it.
     """
 
     preserve: float = 4.0
@@ -31,6 +32,8 @@ class LossWeights:
     adversarial: float = 0.1
     matching: float = 1.0
     latent: float = 0.0
+    taught: float = 0.0
+    denoised: float = 0.0
 
     def __post_init__(self) -> None:
         for name, weight in vars(self).items():

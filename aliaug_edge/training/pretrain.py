@@ -43,7 +43,7 @@ class PretrainSettings:
     batch_size: int = 8
     pairs: int = 12000
     learning_rate: float = 1.5e-3
-    adversarial_from: int = 900
+    adversarial_from: int = 4300
     seed: int = 7
     conditioning: Conditioning = "light"
     ema_decay: float = 0.998
@@ -97,7 +97,7 @@ def pretrain(settings: PretrainSettings, folder: Path, *, progress: bool = True)
     learner = new_learner(
         generator,
         parameters,
-        LossWeights(perceptual=0.0, latent=0.01, inside=3.0),
+        LossWeights(inside=3.0, perceptual=0.0, latent=0.01, taught=3.0, denoised=1.0),
         perceptual=None,
         autocast=lambda: torch.autocast("cpu", torch.bfloat16),
     )

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from aliaug_edge.model.conditioning import paint
-from aliaug_edge.model.generator import Generator
+from aliaug_edge.model.generator import Generator, Parts
 from aliaug_edge.training import discriminator as gan
 from aliaug_edge.training import losses
 from aliaug_edge.training.batch import Batch
@@ -71,10 +71,14 @@ def train_step(
     painted = paint(batch.mask, batch.class_colour)
     learner.discriminator.requires_grad_(False)
     with learner.autocast():
-        output, latent = learner.generator.forward_with_latent(
+        parts = learner.generator.forward_parts(
             batch.image, batch.mask, batch.colour, noise, batch.severity, embeds
         )
-    terms = _reconstruction_terms(learner, batch, output.float(), latent)
+    output = parts.generated
+    terms = _reconstruction_terms(learner, batch, output.float(), parts.latent)
+    if learner.weights.taught or learner.weights.denoised:
+        with learner.autocast():
+            terms |= _latent_terms(learner, batch, parts)
     if adversarial:
         with learner.autocast():
             terms |= _adversarial_terms(learner, batch, output, painted)
@@ -108,6 +112,31 @@ def _reconstruction_terms(
     if weights.latent:
         terms["latent"] = losses.latent_moments(latent.float())
     return terms
+
+
+def _latent_terms(learner: Learner, batch: Batch, parts: Parts) -> dict[str, Tensor]:
+    """The decoder learns to read a defect from the target's latent, the U-Net to predict it.
+
+    Trained end to end alone, the two wait for each other: at first the U-Net's answer is noise, so
+    the decoder learns to ignore the latent, and the prompt with it.
+    """
+    generator = learner.generator
+    wanted, _ = generator.encode(batch.target)
+    half = (len(wanted) + 1) // 2
+    taught = generator.decode(
+        wanted[:half],
+        batch.image[:half],
+        batch.mask[:half],
+        batch.colour[:half],
+        [tap[:half] for tap in parts.image_taps],
+        [tap[:half] for tap in parts.mask_taps],
+    )
+    return {
+        "taught": losses.inside_loss(
+            taught.float(), batch.target[:half], batch.mask[:half], batch.paired[:half]
+        ),
+        "denoised": (parts.denoised - wanted.detach().float()).abs().mean(),
+    }
 
 
 def _adversarial_terms(
