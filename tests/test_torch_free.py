@@ -12,7 +12,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
+from PIL import Image
 from support.bundles import make_bundle
 
 TORCH_STACK = [
@@ -33,14 +36,26 @@ TORCH_STACK = [
 TORCH_HALF = ("model", "training", "evaluation", "export")
 SLOW_TO_IMPORT = ["numpy", "PIL", "onnxruntime", *TORCH_STACK]
 
-# What a torch-free machine must be able to run, with {bundle} and {out} filled in. Commands that
-# need torch belong in NEEDS_TORCH: there they must fail with an install line and no traceback.
+# What a torch-free machine must be able to run, with the places of `places_in` filled in. Commands
+# that need torch belong in NEEDS_TORCH: there they must fail with an install line and no traceback.
+# Every command is in one of the two.
+GENERATE = "generate {bundle} --images {images} -o {out} -n 2 --min-change 0 --min-preservation 0"
 RUNS: list[list[str]] = [
     ["doctor"],
     ["doctor", "--json"],
     ["inspect", "{bundle}"],
+    GENERATE.split(),
+    [*GENERATE.split(), "--json"],
+    ["profile", "{bundle}", "--iterations", "3", "--warmup-ms", "0", "--json"],
+    ["report", "--bundle", "{bundle}", "-o", "{out}/report.html"],
+    ["data", "make", "{out}", "--defects", "2", "--good", "2", "--size", "64x64"],
+    ["data", "check", "{data}"],
 ]
-NEEDS_TORCH: list[list[str]] = []
+NEEDS_TORCH: list[list[str]] = [
+    ["train", "{data}", "-o", "{out}"],
+    ["pretrain", "-o", "{out}"],
+    ["export", "{data}", "-o", "{out}"],
+]
 
 BLOCK = f"""
 import json, sys
@@ -122,10 +137,33 @@ print(json.dumps([failed, loaded]), file=sys.stderr)
     assert json.loads(result.stderr.splitlines()[-1]) == [{}, []]
 
 
+def places_in(folder: Path) -> dict[str, Path]:
+    """A bundle, photos of good parts, and a data set in MVTec's layout."""
+    good = folder / "data" / "train" / "good"
+    for name, colour in (("a", 90), ("b", 120), ("c", 150)):
+        write_picture(good / f"{name}.png", np.full((96, 128), colour, np.uint8))
+    mask = np.zeros((96, 128), np.uint8)
+    mask[20:40, 30:60] = 255
+    for number in range(4):
+        photo = np.where(mask, 20 + number, 100).astype(np.uint8)
+        write_picture(folder / "data" / "test" / "crack" / f"{number}.png", photo)
+        write_picture(folder / "data" / "ground_truth" / "crack" / f"{number}_mask.png", mask)
+    return {
+        "bundle": make_bundle(folder / "bundle"),
+        "images": good,
+        "data": folder / "data",
+        "out": folder / "out",
+    }
+
+
+def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
 @pytest.mark.parametrize("command", RUNS, ids=" ".join)
 def test_a_command_of_the_edge_half_runs_without_torch(command: list[str], tmp_path: Path) -> None:
-    bundle = make_bundle(tmp_path / "bundle")
-    places = {"bundle": bundle, "out": tmp_path / "out"}
+    places = places_in(tmp_path)
     result = ali_aug(*(argument.format(**places) for argument in command))
     assert result.returncode == 0, result.stderr
     assert result.stdout
@@ -133,10 +171,17 @@ def test_a_command_of_the_edge_half_runs_without_torch(command: list[str], tmp_p
 
 @pytest.mark.parametrize("command", NEEDS_TORCH, ids=" ".join)
 def test_a_command_that_needs_torch_says_how_to_get_it(command: list[str], tmp_path: Path) -> None:
-    result = ali_aug(*(argument.format(out=tmp_path / "out") for argument in command))
+    places = places_in(tmp_path)
+    result = ali_aug(*(argument.format(**places) for argument in command))
     assert result.returncode == 1
     assert "pip install 'aliaug-edge[" in result.stderr
     assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_command_is_known_to_run_without_torch_or_to_need_it() -> None:
+    known = {" ".join(words[:count]) for words in (*RUNS, *NEEDS_TORCH) for count in (1, 2)}
+    assert set(registered()) <= known
 
 
 def test_an_engine_runs_a_bundle_without_torch(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def train(
     else:
         settings = TrainConfig(
             data=str(data.resolve()),
-            base=str(Path(base).resolve()) if Path(base).is_dir() else base,
+            base=str(Path(base).resolve()) if base != "tiny" and Path(base).is_dir() else base,
             conditioning=conditioning,  # type: ignore[arg-type]  # checked by TrainConfig
             label_carrier=label_carrier,  # type: ignore[arg-type]
             classes=tuple(filter(None, classes.split(","))),

@@ -7,7 +7,9 @@ end to end, and the others replay its graphs (`traced`), which a test may alter 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import onnx
@@ -57,8 +59,29 @@ def source(run_dir: Path) -> ExportSource:
 
 
 @pytest.fixture(scope="session")
-def exported(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str]:
+def own_process(
+    run_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
+    """`ali-aug export` of the run, beside the export of this process: where it writes, and it."""
+    out = tmp_path_factory.mktemp("own_process") / "fp32"
+    code = "import torch; torch.set_num_threads(1); from aliaug_edge.cli import main; main()"
+    words = ["export", str(run_dir), "-o", str(out), "--sizes", "64,64x96", "--json"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *words], stdout=pipe, stderr=pipe, text=True
+    ) as process:
+        yield out, process
+        process.kill()
+
+
+@pytest.fixture(scope="session")
+def exported(
+    run_dir: Path,
+    own_process: tuple[Path, subprocess.Popen[str]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, Path, str]:
     """The FP32 bundle, the graphs as they were traced, and what the export said."""
+    del own_process  # only has to be under way meanwhile
     root, said = tmp_path_factory.mktemp("bundles"), []
     traced = root / "traced"
     traced.mkdir()

@@ -13,6 +13,7 @@ import torch
 from aliaug_edge.data.procedural import DEFECT_CLASSES, MATERIALS
 from aliaug_edge.errors import AliAugError, OutputError
 from aliaug_edge.model.base import extras_of, generator_from, load_base
+from aliaug_edge.model.text import class_prompt
 from aliaug_edge.training import loop, pretrain
 from aliaug_edge.training.pair_cache import PairCache, pair_cache
 from aliaug_edge.training.pretrain import PretrainSettings, settings_for
@@ -68,8 +69,9 @@ def test_the_base_loads_with_its_convolutions(folder: Path) -> None:
     generator = generator_from(base, "light")
     assert generator.unet.conv_in.in_channels > 4
     assert bool(extras_of(generator)["skips.4.weight"].any())
-    text = base.tokenizer(["a scratch with discolouration"]).input_ids[0]
-    assert len(text) == 6  # start and end, and one token for each known word
+    ids = [tuple(base.tokenizer(class_prompt(name)).input_ids) for name in DEFECT_CLASSES]
+    assert len(set(ids)) == len(DEFECT_CLASSES)
+    assert max(map(len, ids)) < 77
 
 
 def test_it_went_on_where_it_had_stopped(folder: Path) -> None:
