@@ -13,6 +13,7 @@ from aliaug_edge.cli.data import data_app
 from aliaug_edge.cli.doctor import doctor
 from aliaug_edge.cli.generate import generate
 from aliaug_edge.cli.inspect import inspect
+from aliaug_edge.cli.judge import judge
 from aliaug_edge.cli.profile import profile
 from aliaug_edge.cli.report import report
 from aliaug_edge.cli.train import export, pretrain, train
@@ -64,7 +65,7 @@ def options(
 
 
 app.add_typer(data_app, name="data")
-for command in (train, export, generate, profile, report, inspect, doctor, pretrain):
+for command in (train, export, generate, profile, report, judge, inspect, doctor, pretrain):
     app.command(command.__name__)(command)
 
 
