@@ -10,7 +10,7 @@ set -euo pipefail
 
 out=$1
 data=${2:-}
-steps=${STEPS:-450}
+steps=${STEPS:-300}
 count=${COUNT:-48}
 mkdir -p "$out"
 commands="$out/commands.txt"

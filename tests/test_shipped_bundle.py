@@ -49,7 +49,7 @@ def test_it_knows_the_procedural_classes_and_passed_its_parity(bundle: Bundle) -
     assert bundle.parity["verdict"] == "passed"
 
 
-def test_swapping_the_prompt_moves_the_pixels_under_the_mask(pipeline: Pipeline) -> None:
+def test_swapping_the_class_moves_the_pixels_under_the_mask(pipeline: Pipeline) -> None:
     means = {name: under_mask(generated(pipeline, name)) for name in DEFECT_CLASSES}
     assert max(means.values()) - min(means.values()) > 5, means  # grey levels
 

@@ -55,7 +55,7 @@ NEEDS_TORCH: list[list[str]] = [
     ["train", "{data}", "-o", "{out}"],
     ["pretrain", "-o", "{out}"],
     ["export", "{data}", "-o", "{out}"],
-    "judge {bundle}".split(),
+    ["judge", "{bundle}"],
 ]
 
 BLOCK = f"""

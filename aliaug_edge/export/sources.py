@@ -24,7 +24,8 @@ from aliaug_edge.export.parity import Scene
 from aliaug_edge.model.adapters import add_adapters, load_adapters, merge_adapter
 from aliaug_edge.model.base import EXTRAS, Base, generator_from, load_base, load_extras
 from aliaug_edge.model.generator import Generator, new_generator
-from aliaug_edge.model.text import class_embeddings, class_prompt
+from aliaug_edge.model.text import COLOUR_PROMPT, class_embeddings
+from aliaug_edge.training.batch import class_colour
 from aliaug_edge.training.config import CONFIG, TrainConfig, config_document, load_config
 from aliaug_edge.training.trainer import ADAPTERS_DIR, CLASSES
 
@@ -78,12 +79,15 @@ def base_source(name: str, scratch: Path) -> ExportSource:
             "train on it first: `ali-aug train DATA -o RUN --base ...`"
         )
     generator = generator_from(base, base.extras_conditioning).eval()
-    classes = tuple(ClassSpec(n, class_prompt(n)) for n in DEFECT_CLASSES)
+    classes = tuple(
+        ClassSpec(name, COLOUR_PROMPT, class_colour(index))
+        for index, name in enumerate(DEFECT_CLASSES)
+    )
     return ExportSource(
         adapted=generator,
         merged=generator,
         classes=classes,
-        label_carrier="text",
+        label_carrier="colour",
         embeds=_embeds(base, classes),
         scenes=_procedural_scenes(scratch),
         provenance={"base": _shown(name), "training": None},

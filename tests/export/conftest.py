@@ -47,6 +47,7 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         batch_size=2,
         size=64,
         precision="fp32",
+        label_carrier="text",
         learning_rate=0.05,
         ema_decay=0.0,
     )
