@@ -104,14 +104,21 @@ class Generator(nn.Module):
         noise: Tensor,
         severity: Tensor,
         prompt_embeds: Tensor,
+        *,
+        detach_latent: bool = False,
     ) -> Parts:
-        """`forward`, with everything that arose on the way."""
+        """`forward`, with everything that arose on the way.
+
+        `detach_latent` keeps the U-Net's losses out of the encoder: pulled towards what the U-Net
+        can predict, its latents would forget the very defects they should tell apart.
+        """
         latent, image_taps = self.encode(image)
         mask_latent: Tensor | None = None
         mask_taps: list[Tensor] = []
         if self.conditioning != "light":
             mask_latent, mask_taps = self.encode(cond.paint(mask, colour))
-        denoised = self.denoise(latent, mask, colour, noise, severity, prompt_embeds, mask_latent)
+        seen = latent.detach() if detach_latent else latent
+        denoised = self.denoise(seen, mask, colour, noise, severity, prompt_embeds, mask_latent)
         generated = self.decode(denoised, image, mask, colour, image_taps, mask_taps)
         return Parts(latent, image_taps, mask_taps, denoised, generated)
 

@@ -72,7 +72,13 @@ def train_step(
     learner.discriminator.requires_grad_(False)
     with learner.autocast():
         parts = learner.generator.forward_parts(
-            batch.image, batch.mask, batch.colour, noise, batch.severity, embeds
+            batch.image,
+            batch.mask,
+            batch.colour,
+            noise,
+            batch.severity,
+            embeds,
+            detach_latent=learner.weights.taught > 0,
         )
     output = parts.generated
     terms = _reconstruction_terms(learner, batch, output.float(), parts.latent)
