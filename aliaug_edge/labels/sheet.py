@@ -16,7 +16,7 @@ NAME = "contact_sheet.png"
 MOST_ROWS = 24
 CELL_PX = 192  # longest side of a picture; smaller ones are shown as they are
 GAIN = 4
-TITLES = ("good", "mask", "generated", f"difference ×{GAIN}")
+TITLES = ("good", "mask", "generated", f"difference x{GAIN}")  # the font has no ×
 _GAP, _LINE = 8, 16
 _PAPER, _INK, _MUTED = (250, 250, 249), (28, 28, 30), (110, 110, 115)
 
