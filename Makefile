@@ -38,9 +38,10 @@ test-slow: setup
 benchmarks: setup
 	$(BIN)/python benchmarks/generator_speed.py tiny
 	$(BIN)/python benchmarks/cold_start.py
-	$(BIN)/python benchmarks/generate_overhead.py
+	$(BIN)/python benchmarks/generate_overhead.py tiny
 
-# The base and bundle inside the package, from nothing (about an hour on two quiet cores).
+# The base and bundle inside the package, from nothing. The shipped ones took several legs; see the
+# model card.
 TINY := aliaug_edge/assets/tiny
 tiny: setup
 	$(BIN)/ali-aug pretrain --out runs/tiny
