@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from aliaug_edge import files
 from aliaug_edge.errors import BundleError
+from aliaug_edge.mask_bank import Bank, unpack
 from aliaug_edge.tensors import TensorSpec
 
 SCHEMA_VERSION = 1
@@ -97,30 +98,26 @@ class Bundle:
             raise BundleError(f"{self.root} has no graph {graph!r}; it has {sorted(self.graphs)}")
         return self.root / self.graphs[graph].path
 
-    def mask_bank(self) -> dict[str, list[NDArray[np.uint8]]]:
-        """Training mask shapes per class, each a tight (h, w) uint8 array of 0 and 255.
+    def mask_bank(self) -> Bank:
+        """Training mask shapes per class.
 
         A bundle without `masks.npz` gives an empty bank.
 
         Raises:
             BundleError: `masks.npz` is not what the exporter writes.
         """
-        bank: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in self.class_names}
         if MASKS not in self.files:
-            return bank
+            return unpack({}, self.class_names)
         try:
             with (
                 (self.root / MASKS).open("rb") as stream,
                 np.load(stream, allow_pickle=False) as arrays,
             ):
-                for key in arrays.files:  # "<class index>/<running number>"
-                    index = int(key.split("/")[0])
-                    bank[self.classes[index].name].append(arrays[key])
+                return unpack({key: arrays[key] for key in arrays.files}, self.class_names)
         except (OSError, LookupError, ValueError, zipfile.BadZipFile) as error:
             raise BundleError(
                 f"{self.root / MASKS} cannot be read ({error}); export the bundle again"
             ) from error
-        return bank
 
 
 def load_bundle(root: Path) -> Bundle:

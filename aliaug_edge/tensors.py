@@ -4,7 +4,7 @@ The generator's graphs speak these names, in the bundle, in every engine and in 
 
     encoder    image -> latent, tap_0 .. tap_3
     unet       latent, mask, colour, noise, severity, prompt_embeds [, mask_latent] -> denoised
-    decoder    denoised, image, mask, colour [, tap_*] [, mask_tap_*] -> generated
+    decoder    denoised, image, mask [, colour] [, tap_*] [, mask_tap_*] -> generated
     generator  image, mask, colour, noise, severity, prompt_embeds -> generated
 
 Shapes, with B the batch and h, w = H/8, W/8:

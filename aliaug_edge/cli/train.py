@@ -14,6 +14,7 @@ EXPORT_EXTRA = (*TRAIN_EXTRA[:-1], "onnx", "onnxscript", "onnxruntime")
 
 
 def train(
+    context: typer.Context,
     data: Annotated[
         Optional[Path],  # noqa: UP045 - Typer on Python 3.10 reads annotations at run time
         typer.Argument(help="Folder of photos and masks (see `ali-aug data check`)."),
@@ -50,6 +51,7 @@ def train(
     from aliaug_edge.training.trainer import train as run
 
     if config is not None and data is None:
+        _refuse_others(context, {"config", "out", "quiet"})
         settings, out = load_config(config), out or config.parent
     elif data is None or out is None or config is not None:
         raise typer.BadParameter("give DATA and --out RUN, or --config FILE alone")
@@ -77,11 +79,20 @@ def train(
     typer.echo(f"saved {out}; next: ali-aug export {out} -o BUNDLE")
 
 
+def _refuse_others(context: typer.Context, allowed: set[str]) -> None:
+    """Options that a config file overrules must not be given beside it, only to be ignored."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = {n for n, source in sources.items() if source and source.name == "COMMANDLINE"}
+    if others := sorted(given - allowed):
+        flags = ", ".join("--" + name.replace("_", "-") for name in others)
+        raise typer.BadParameter(f"--config says everything; drop {flags}, or edit the file")
+
+
 def pretrain(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder of the run; base in <out>/base.")
     ],
-    steps: Annotated[int, typer.Option(help="Training steps.")] = 5200,
+    steps: Annotated[int, typer.Option(help="Training steps.")] = 6800,
     pairs: Annotated[int, typer.Option(help="Procedural pairs to render.")] = 12000,
     batch_size: Annotated[int, typer.Option(help="Pairs per step.")] = 8,
     conditioning: Annotated[str, typer.Option(help="paper, full or light.")] = "light",

@@ -20,9 +20,9 @@ from aliaug_edge import crops, imaging
 from aliaug_edge.bundle import GraphSpec
 from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine
 from aliaug_edge.errors import AliAugError, ParityError
-from aliaug_edge.export.stages import LATENT_FACTOR, stage_of
+from aliaug_edge.export.stages import stage_of
 from aliaug_edge.export.torch_engine import TorchEngine
-from aliaug_edge.generation.pipeline import noise
+from aliaug_edge.generation.pipeline import model_feeds
 from aliaug_edge.model.generator import Generator
 from aliaug_edge.tensors import Arrays, require_finite
 
@@ -60,15 +60,15 @@ def scene_feeds(
     window = crops.window_around(box, image.shape[:2], size_hw)
     crop = crops.resize(crops.cut(image, window), size_hw)
     mask = crops.resize_mask(crops.cut(scene.mask, window), size_hw)
-    latent = (channels, size_hw[0] // LATENT_FACTOR, size_hw[1] // LATENT_FACTOR)
-    return {
-        "image": imaging.images_to_tensor(crop[None]),
-        "mask": imaging.masks_to_tensor(mask[None]),
-        "colour": conditions.colours[scene.class_index][None],
-        "noise": noise(seed, latent)[None],
-        "severity": np.array([[0.25 + 0.5 * (seed % 2)]], dtype=np.float32),
-        "prompt_embeds": conditions.embeds[scene.class_index][None],
-    }
+    return model_feeds(
+        crop[None],
+        mask[None],
+        colours=conditions.colours[scene.class_index][None],
+        prompt_embeds=conditions.embeds[scene.class_index][None],
+        seeds=[seed],
+        severities=[0.25 + 0.5 * (seed % 2)],
+        latent_channels=channels,
+    )
 
 
 def measure_parity(

@@ -84,7 +84,7 @@ def _names(generator: Generator, stage: str) -> tuple[list[str], list[str]]:
         extra = ["mask_latent"] if full else []
         return ["latent", *place, *sampled, "prompt_embeds", *extra], ["denoised"]
     if stage == "decoder":
-        placed = [*taps, *mask_taps] if full else ["mask", "colour", *taps]
+        placed = ["mask", *taps, *mask_taps] if full else ["mask", "colour", *taps]
         seen = mask_taps if paper else ["image", *placed]
         return ["denoised", *seen], ["generated"]
     return ["image", "mask", "colour", *sampled, "prompt_embeds"], ["generated"]

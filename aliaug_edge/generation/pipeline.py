@@ -82,7 +82,7 @@ class Pipeline:
         Raises:
             BundleError: unknown class. NonFiniteError: the model gave NaN or infinity.
         """
-        feeds = self._feeds(crops, masks, classes, seeds, severities)
+        feeds = bundle_feeds(self.bundle, crops, masks, classes, seeds, severities)
         given = {name: feeds[name] for name in sorted(self._inputs)}
         with self._turn:
             engine = self._engine((crops.shape[1], crops.shape[2]))
@@ -95,30 +95,6 @@ class Pipeline:
             raise NonFiniteError(str(error)) from error
         generated: NDArray[np.float32] = outputs["generated"].astype(np.float32, copy=False)
         return np.ascontiguousarray(generated.transpose(0, 2, 3, 1))
-
-    def _feeds(
-        self,
-        crops: NDArray[np.uint8],
-        masks: NDArray[np.uint8],
-        classes: Sequence[str],
-        seeds: Sequence[int],
-        severities: Sequence[float],
-    ) -> tensors.Arrays:
-        specs = [self.bundle.class_spec(name) for name in classes]
-        factor = self.bundle.latent_factor
-        latent = (
-            self.bundle.latent_channels,
-            crops.shape[1] // factor,
-            crops.shape[2] // factor,
-        )
-        return {
-            "image": imaging.images_to_tensor(crops),
-            "mask": imaging.masks_to_tensor(masks),
-            "colour": np.array([spec.colour for spec in specs], dtype=np.float32),
-            "noise": np.stack([noise(seed, latent) for seed in seeds]),
-            "severity": np.array(severities, dtype=np.float32)[:, None],
-            "prompt_embeds": np.stack([self.bundle.prompts[name] for name in classes]),
-        }
 
     def _engine(self, size_hw: tuple[int, int]) -> Engine:
         if size_hw not in self._engines:
@@ -134,6 +110,57 @@ class Pipeline:
             )
             self._choice = self._engines[size_hw].name  # auto decides once, for all sizes
         return self._engines[size_hw]
+
+
+def bundle_feeds(
+    bundle: Bundle,
+    crops: NDArray[np.uint8],
+    masks: NDArray[np.uint8],
+    classes: Sequence[str],
+    seeds: Sequence[int],
+    severities: Sequence[float],
+) -> tensors.Arrays:
+    """`model_feeds` with the colours and prompts of a bundle's classes.
+
+    Raises:
+        BundleError: unknown class.
+    """
+    return model_feeds(
+        crops,
+        masks,
+        colours=np.array([bundle.class_spec(name).colour for name in classes], dtype=np.float32),
+        prompt_embeds=np.stack([bundle.prompts[name] for name in classes]),
+        seeds=seeds,
+        severities=severities,
+        latent_channels=bundle.latent_channels,
+    )
+
+
+def model_feeds(
+    crops: NDArray[np.uint8],
+    masks: NDArray[np.uint8],
+    *,
+    colours: NDArray[np.float32],
+    prompt_embeds: NDArray[np.float32],
+    seeds: Sequence[int],
+    severities: Sequence[float],
+    latent_channels: int,
+) -> tensors.Arrays:
+    """Every input that a generator may have, from uint8 `crops` (B, h, w, 3), `masks` (B, h, w).
+
+    `colours` (B, 3) and `prompt_embeds` (B, 77, D) name the classes; shapes and ranges of the
+    result are those of `aliaug_edge.tensors`.
+    """
+    factor = tensors.LATENT_FACTOR
+    latent = (latent_channels, crops.shape[1] // factor, crops.shape[2] // factor)
+    return {
+        "image": imaging.images_to_tensor(crops),
+        "mask": imaging.masks_to_tensor(masks),
+        "colour": colours,
+        "noise": np.stack([noise(seed, latent) for seed in seeds]),
+        "severity": np.array(severities, dtype=np.float32)[:, None],
+        "prompt_embeds": prompt_embeds,
+    }
 
 
 def noise(seed: int, shape: tuple[int, int, int]) -> NDArray[np.float32]:

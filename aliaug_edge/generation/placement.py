@@ -16,6 +16,7 @@ from PIL import Image
 from aliaug_edge.crops import CONTEXT, mask_box, resize_mask
 from aliaug_edge.data.procedural import defect_shape
 from aliaug_edge.errors import DataError
+from aliaug_edge.mask_bank import MaskShape
 
 SCALES = (0.7, 1.4)  # of a training mask that keeps its own size
 INSIDE_PART = 0.98  # of the mask's pixels; a defect may overhang the estimated outline a little
@@ -44,7 +45,7 @@ class Placed:
 
 
 def from_bank(
-    bank: Sequence[UInt8],
+    bank: Sequence[MaskShape],
     defect_class: str,
     part: Bools,
     area: tuple[float, float] | None,
@@ -52,19 +53,23 @@ def from_bank(
 ) -> Placed:
     """A training mask of the class: picked, mirrored, turned, scaled and moved onto `part` (H, W).
 
+    A shape that its photo's border had cut is mirrored instead of turned, and meets that border
+    again.
+
     Raises:
         PlacementError: no place found within the bounded tries.
     """
     entry = int(rng.integers(len(bank)))
-    shape = np.asarray(bank[entry])
-    if rng.random() < 0.5:
-        shape = shape[:, ::-1]
-    angle = float(rng.uniform(0, 360))
-    if area is None:
-        shape = _turned(_scaled(shape, float(rng.uniform(*SCALES))), angle)
-    else:
-        shape = _with_area(_turned(shape, angle), _drawn_area(area, rng) * part.size)
-    return Placed(_on_part(shape, part, area, rng), f"bank:{defect_class}/{entry}")
+    chosen = _mirrored(bank[entry], rng)
+    shape, scale = chosen.pixels, float(rng.uniform(*SCALES))
+    if not chosen.borders:
+        shape = _turned(shape if area else _scaled(shape, scale), float(rng.uniform(0, 360)))
+    elif area is None:
+        shape = _scaled(shape, scale)
+    if area is not None:
+        shape = _with_area(shape, _drawn_area(area, rng) * part.size)
+    mask = _on_part(shape, part, area, rng, chosen.borders)
+    return Placed(mask, f"bank:{defect_class}/{entry}")
 
 
 def from_shape(
@@ -116,16 +121,34 @@ def check_mask(name: str, mask: UInt8, image_hw: tuple[int, int]) -> UInt8:
     return mask
 
 
+def _mirrored(shape: MaskShape, rng: np.random.Generator) -> MaskShape:
+    """`shape`, upside down or not, left to right or not, with the borders that it then touches."""
+    pixels, borders = shape.pixels, shape.borders
+    if rng.random() < 0.5:
+        pixels, borders = pixels[::-1], borders.translate(str.maketrans("tb", "bt"))
+    if rng.random() < 0.5:
+        pixels, borders = pixels[:, ::-1], borders.translate(str.maketrans("lr", "rl"))
+    return MaskShape(pixels, borders)
+
+
 def _on_part(
-    shape: UInt8, part: Bools, area: tuple[float, float] | None, rng: np.random.Generator
+    shape: UInt8,
+    part: Bools,
+    area: tuple[float, float] | None,
+    rng: np.random.Generator,
+    borders: str = "",
 ) -> UInt8:
-    """`shape` at a random place of `part`, shrunk when there is no room for it."""
+    """`shape` at a random place of `part`, at `borders` of the image where it has any, shrunk when
+    there is no room for it."""
     least = 0.0 if area is None else area[0] * (1 - AREA_TOLERANCE) * part.size
     for _ in range(SHRINKINGS):
         room = (part.shape[0] - shape.shape[0], part.shape[1] - shape.shape[1])
         if min(room) >= 0:
             for _ in range(PLACES_PER_SHAPE):
-                top, left = (int(rng.integers(free + 1)) for free in room)
+                top, left = (
+                    _corner(room[0], borders, "tb", rng),
+                    _corner(room[1], borders, "lr", rng),
+                )
                 under = part[top : top + shape.shape[0], left : left + shape.shape[1]]
                 if under[shape > 0].mean() >= INSIDE_PART:
                     mask = np.zeros(part.shape, dtype=np.uint8)
@@ -138,6 +161,13 @@ def _on_part(
         f"no place on the part for a mask of {np.count_nonzero(shape) / part.size:.4f} of the "
         "image; ask for a smaller --area"
     )
+
+
+def _corner(free: int, borders: str, ends: str, rng: np.random.Generator) -> int:
+    """An offset of 0 … `free`: at the end that `borders` names, else anywhere."""
+    if ends[0] in borders:
+        return 0
+    return free if ends[1] in borders else int(rng.integers(free + 1))
 
 
 def _drawn_area(area: tuple[float, float], rng: np.random.Generator) -> float:

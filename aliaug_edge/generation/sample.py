@@ -24,6 +24,7 @@ from aliaug_edge.generation.placement import Placed, from_bank, from_shape
 from aliaug_edge.generation.request import Request, RunSettings, attempt_seed, stable_seed
 from aliaug_edge.generation.sources import Source, Sources
 from aliaug_edge.labels.instances import instances_of
+from aliaug_edge.mask_bank import MaskShape
 
 KEPT, REJECTED, FAILED = "kept", "rejected", "failed"
 FILE = "file:"
@@ -38,7 +39,7 @@ class Job:
     bundle: Bundle
     settings: RunSettings
     sources: Sources
-    bank: Mapping[str, Sequence[UInt8]]  # training mask shapes per class
+    bank: Mapping[str, Sequence[MaskShape]]  # of the training masks, per class
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 `paper`  the released Ali-AUG model: the image reaches the output through the latent alone, the
          mask through the shared encoder's taps alone. No noise, no severity.
 `full`   image taps, the image itself and mask taps (the encoder runs twice), the mask's latent
-         in a widened `conv_in`, noise in the masked latent.
+         in a widened `conv_in`, noise in the masked latent. What the decoder draws replaces the
+         image through a soft mask.
 `light`  as `full`, but the encoder runs once: the painted mask enters by pooling, at the latent's
          resolution and beside each tap.
 """
@@ -20,6 +21,7 @@ Conditioning = Literal["paper", "full", "light"]
 CONDITIONINGS: tuple[str, ...] = get_args(Conditioning)
 IMAGE_CHANNELS = 3
 PAINT_CHANNELS = 3  # the mask painted with the class colour
+GROWN, SOFTENED = 5, 3  # kernels in pixels: the soft mask ends 3 pixels beyond the mask
 
 
 def unet_in_channels(conditioning: Conditioning, latent_channels: int) -> int:
@@ -99,3 +101,16 @@ def decoder_taps(
     pooled = [F.avg_pool2d(painted, 2**level) if level else painted for level in range(4)]
     both = zip(image_taps, pooled, strict=True)
     return [*(torch.cat(pair, dim=1) for pair in both), image]
+
+
+def composed(conditioning: Conditioning, image: Tensor, drawn: Tensor, mask: Tensor) -> Tensor:
+    """What the decoder drew, through a soft mask over the image; `paper` shows the drawing itself.
+
+    Without the soft mask the decoder must learn the product *change × mask* out of normalised sums
+    (`docs/decisions/0007`), and must repeat every pixel that it should leave alone.
+    """
+    if conditioning == "paper":
+        return drawn
+    grown = F.max_pool2d(mask, GROWN, stride=1, padding=GROWN // 2)
+    soft = F.avg_pool2d(grown, SOFTENED, stride=1, padding=SOFTENED // 2, count_include_pad=False)
+    return image + soft * (drawn - image)

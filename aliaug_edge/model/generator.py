@@ -82,7 +82,8 @@ class Generator(nn.Module):
     ) -> Tensor:
         """Denoised latent and taps → image (B, 3, H, W), clamped to [-1, 1]."""
         taps = cond.decoder_taps(self.conditioning, image, image_taps, mask_taps, mask, colour)
-        return vae_forward.decode_with_taps(self.vae, self.skips, denoised, taps).clamp(-1, 1)
+        drawn = vae_forward.decode_with_taps(self.vae, self.skips, denoised, taps)
+        return cond.composed(self.conditioning, image, drawn, mask).clamp(-1, 1)
 
     def forward(
         self,
@@ -104,21 +105,14 @@ class Generator(nn.Module):
         noise: Tensor,
         severity: Tensor,
         prompt_embeds: Tensor,
-        *,
-        detach_latent: bool = False,
     ) -> Parts:
-        """`forward`, with everything that arose on the way.
-
-        `detach_latent` keeps the U-Net's losses out of the encoder: pulled towards what the U-Net
-        can predict, its latents would forget the very defects they should tell apart.
-        """
+        """`forward`, with everything that arose on the way."""
         latent, image_taps = self.encode(image)
         mask_latent: Tensor | None = None
         mask_taps: list[Tensor] = []
         if self.conditioning != "light":
             mask_latent, mask_taps = self.encode(cond.paint(mask, colour))
-        seen = latent.detach() if detach_latent else latent
-        denoised = self.denoise(seen, mask, colour, noise, severity, prompt_embeds, mask_latent)
+        denoised = self.denoise(latent, mask, colour, noise, severity, prompt_embeds, mask_latent)
         generated = self.decode(denoised, image, mask, colour, image_taps, mask_taps)
         return Parts(latent, image_taps, mask_taps, denoised, generated)
 

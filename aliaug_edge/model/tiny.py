@@ -6,6 +6,8 @@ U-Net, which works on 1/64 of the pixels. `docs/decisions/0003-shape-of-tiny.md`
 
 from __future__ import annotations
 
+import itertools
+
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -83,25 +85,32 @@ def new_text_encoder(vocabulary_size: int) -> CLIPTextModel:
 def new_tokenizer(words: tuple[str, ...]) -> CLIPTokenizer:
     """A byte-level BPE tokenizer in CLIP's format which knows `words` and spells everything else.
 
-    Each word becomes one token by a chain of merges from its left; an unknown word falls into
+    Each word becomes one token: the merges of the words before it are applied as a reader of the
+    file would, then the pieces that are left are chained from the left. An unknown word falls into
     bytes, so any class name has a prompt of its own.
     """
     characters = _byte_characters()
     symbols = [*characters, *(c + "</w>" for c in characters)]
-    merges: list[str] = []
+    ranks: dict[tuple[str, str], int] = {}
     for word in sorted(set(words)):
-        pieces = [*word[:-1], word[-1] + "</w>"]
+        pieces = _merged([*word[:-1], word[-1] + "</w>"], ranks)
         while len(pieces) > 1:
-            merge = f"{pieces[0]} {pieces[1]}"
-            if merge not in merges:
-                merges.append(merge)
-                symbols.append(pieces[0] + pieces[1])
+            ranks[pieces[0], pieces[1]] = len(ranks)
+            symbols.append(pieces[0] + pieces[1])
             pieces = [pieces[0] + pieces[1], *pieces[2:]]
     vocabulary = {symbol: index for index, symbol in enumerate(dict.fromkeys(symbols))}
     for special in (START, END):
         vocabulary[special] = len(vocabulary)
-    pairs = [tuple(merge.split(" ")) for merge in merges]
-    return CLIPTokenizer(vocab=vocabulary, merges=pairs, model_max_length=PROMPT_TOKENS)
+    return CLIPTokenizer(vocab=vocabulary, merges=list(ranks), model_max_length=PROMPT_TOKENS)
+
+
+def _merged(pieces: list[str], ranks: dict[tuple[str, str], int]) -> list[str]:
+    """`pieces` after byte-pair encoding: the known pair of lowest rank is merged first."""
+    while known := [pair for pair in itertools.pairwise(pieces) if pair in ranks]:
+        best = min(known, key=ranks.__getitem__)
+        at = list(itertools.pairwise(pieces)).index(best)
+        pieces = [*pieces[:at], best[0] + best[1], *pieces[at + 2 :]]
+    return pieces
 
 
 def _byte_characters() -> list[str]:

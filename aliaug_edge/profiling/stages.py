@@ -20,7 +20,7 @@ from aliaug_edge.bundle import Bundle
 from aliaug_edge.data.procedural import defect_shape, render_surface
 from aliaug_edge.engines import Engine, open_engine
 from aliaug_edge.generation.blend import blend
-from aliaug_edge.generation.pipeline import noise
+from aliaug_edge.generation.pipeline import bundle_feeds
 from aliaug_edge.profiling.wiring import encode, encoder_passes, run_graph
 from aliaug_edge.tensors import Arrays, require_finite
 
@@ -88,7 +88,7 @@ class Bench:
             window = crops.window_around(crops.mask_box(self._mask), self.size_hw, self.size_hw)
             shown = crops.resize(crops.cut(image, window), self.size_hw)
             mask = crops.resize_mask(crops.cut(self._mask, window), self.size_hw)
-            feeds = model_feeds(self.bundle, shown, mask, batch=1)
+            feeds = scene_feeds(self.bundle, shown, mask, batch=1)
         if self.staged:
             self._run_staged(feeds, times)
         with _timed(times, "generator"):
@@ -106,7 +106,7 @@ class Bench:
     def batches(self, batch: int) -> Generator[float]:
         """Latencies in ms of the fused generator at `batch`, one per step, without end."""
         image = imaging.load_image(self._folder / "good.png")
-        feeds = model_feeds(self.bundle, image, self._mask, batch=batch)
+        feeds = scene_feeds(self.bundle, image, self._mask, batch=batch)
         with self._open("generator", batch) as engine:
             wanted = {spec.name: feeds[spec.name] for spec in engine.inputs}
             while True:
@@ -152,21 +152,13 @@ def write_scene(folder: Path, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
     return np.where(shape, 255, 0).astype(np.uint8)
 
 
-def model_feeds(
+def scene_feeds(
     bundle: Bundle, shown: NDArray[np.uint8], mask: NDArray[np.uint8], batch: int
 ) -> Arrays:
     """The generator's inputs for `batch` times the crop `shown` (h, w, 3) and `mask` (h, w)."""
-    spec, factor = bundle.classes[0], bundle.latent_factor
-    latent = (bundle.latent_channels, shown.shape[0] // factor, shown.shape[1] // factor)
-    single = {
-        "image": imaging.images_to_tensor(shown[None]),
-        "mask": imaging.masks_to_tensor(mask[None]),
-        "colour": np.array([spec.colour], dtype=np.float32),
-        "noise": noise(7, latent)[None],
-        "severity": np.ones((1, 1), dtype=np.float32),
-        "prompt_embeds": bundle.prompts[spec.name][None],
-    }
-    return {name: np.repeat(array, batch, axis=0) for name, array in single.items()}
+    images, masks = np.repeat(shown[None], batch, axis=0), np.repeat(mask[None], batch, axis=0)
+    first = bundle.class_names[0]
+    return bundle_feeds(bundle, images, masks, [first] * batch, [7] * batch, [1.0] * batch)
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ class Batch:
     `class_colour` (B, 3) always names the class: the discriminator sees it whatever carries the
     label for the generator. `paired` (B,) is 1 where `target` shows this very part with the defect,
     0 where it is known outside the mask only (a good image and another part's mask).
+    `class_index` (B,) int64 is its place among the classes that are learned.
     `real`, `real_mask` (B, 3|1, H, W) show real defects of the same classes, for the discriminator.
     """
 
@@ -36,6 +37,7 @@ class Batch:
     prompts: tuple[str, ...]
     target: Tensor
     class_colour: Tensor
+    class_index: Tensor
     paired: Tensor
     real: Tensor
     real_mask: Tensor

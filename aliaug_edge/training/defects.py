@@ -22,6 +22,7 @@ from aliaug_edge.data.load import load_pair
 from aliaug_edge.data.procedural import DEFECT_CLASSES
 from aliaug_edge.data.samples import Dataset, Sample
 from aliaug_edge.errors import DataError
+from aliaug_edge.mask_bank import Bank, shape_at
 from aliaug_edge.training.batch import WHITE, Batch, Colour, class_colour
 
 UInt8 = NDArray[np.uint8]
@@ -103,8 +104,10 @@ def draw_defects(
     """The batch of this step: `size` samples, classes equally likely, crops of `crop`² pixels."""
     rng = np.random.default_rng([seed, step])
     rows = []
+    indices = []
     for _ in range(size):
-        name = source.classes[int(rng.integers(len(source.classes)))]
+        indices.append(int(rng.integers(len(source.classes))))
+        name = source.classes[indices[-1]]
         row = _row(source, name, crop, unpaired_share, rng)
         row["colour"] = source.colours[name] if colour_carrier else WHITE
         row["class_colour"] = source.colours[name]
@@ -115,17 +118,17 @@ def draw_defects(
         for name in rows[0]
         if name != "prompt"
     }
-    return Batch(**tensors, prompts=tuple(row["prompt"] for row in rows))
+    return Batch(
+        **tensors,
+        class_index=torch.tensor(indices),
+        prompts=tuple(row["prompt"] for row in rows),
+    )
 
 
-def mask_bank(source: DefectSource) -> dict[str, list[UInt8]]:
-    """The tight shapes of every training defect per class, 0 and 255, for placement."""
+def mask_bank(source: DefectSource) -> Bank:
+    """The tight shapes of every training defect per class, for placement."""
     return {
-        name: [
-            defect.mask[b.top : b.top + b.height, b.left : b.left + b.width]
-            for defect in items
-            for b in defect.boxes
-        ]
+        name: [shape_at(defect.mask, box) for defect in items for box in defect.boxes]
         for name, items in source.defects.items()
     }
 

@@ -15,21 +15,28 @@ OUTSIDE_WEIGHT = 0.05  # patches without any mask still count a little: they mus
 class PatchDiscriminator(nn.Module):
     """Strided convolutions over image and painted mask; logits at 1/8 of the resolution.
 
-    (Isola et al. 2017 for the patches; spectral normalisation after Miyato et al. 2018.)
+    (Isola et al. 2017 for the patches; spectral normalisation after Miyato et al. 2018.) With
+    `sees_change` it also looks at the difference to the good image, which tells a weak defect from
+    a lively surface; that needs real defects whose good counterpart is known exactly.
     """
 
-    def __init__(self, width: int = 32) -> None:
+    def __init__(self, width: int = 32, *, sees_change: bool = False) -> None:
         super().__init__()
-        widths = [6, width, 2 * width, 4 * width]
+        self.sees_change = sees_change
+        widths = [9 if sees_change else 6, width, 2 * width, 4 * width]
         self.blocks = nn.ModuleList(
             nn.Sequential(spectral_norm(nn.Conv2d(a, b, 4, stride=2, padding=1)), nn.LeakyReLU(0.2))
             for a, b in itertools.pairwise(widths)
         )
         self.head = spectral_norm(nn.Conv2d(widths[-1], 1, 3, padding=1))
 
-    def forward(self, image: Tensor, painted: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """(B, 3, H, W) image in [-1, 1] and painted mask → logits (B, 1, H/8, W/8), features."""
-        x = torch.cat([image, painted], dim=1)
+    def forward(self, image: Tensor, good: Tensor, painted: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Image, its good counterpart, painted mask, each (B, 3, H, W) → logits and features.
+
+        Images are in [-1, 1]; logits are (B, 1, H/8, W/8).
+        """
+        change = [image - good] if self.sees_change else []
+        x = torch.cat([image, *change, painted], dim=1)
         features = []
         for block in self.blocks:
             x = block(x)

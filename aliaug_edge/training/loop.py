@@ -75,9 +75,9 @@ def run_loop(
             adversarial=step >= settings.adversarial_from,
         )
         _require_finite(metrics, step)
-        if ema is not None:
-            ema.update()
         done = step + 1
+        if ema is not None:
+            ema.update(done)
         last = done == settings.steps
         to_save = last or done % settings.checkpoint_every == 0
         log.add(metrics)
@@ -147,7 +147,11 @@ def _resume(folder: Path, learner: Learner, ema: _Ema | None) -> int:
 
 
 class _Ema:
-    """Exponential moving average of the trained parameters."""
+    """Exponential moving average of the trained parameters.
+
+    It warms up: after n updates the decay is at most (1 + n) / (10 + n), so that a short run's
+    average does not remember its untrained beginning.
+    """
 
     def __init__(self, parameters: list[nn.Parameter], decay: float) -> None:
         self.parameters = parameters
@@ -155,8 +159,10 @@ class _Ema:
         self.shadow = [p.detach().clone() for p in parameters]
 
     @torch.no_grad()
-    def update(self) -> None:
-        torch._foreach_lerp_(self.shadow, [p.detach() for p in self.parameters], 1 - self.decay)
+    def update(self, done: int) -> None:
+        """Take up the weights after `done` steps."""
+        decay = min(self.decay, (1 + done) / (10 + done))
+        torch._foreach_lerp_(self.shadow, [p.detach() for p in self.parameters], 1 - decay)
 
     @torch.no_grad()
     def copy_to_parameters(self) -> None:

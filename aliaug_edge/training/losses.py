@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from aliaug_edge.errors import AliAugError
 
@@ -21,8 +22,8 @@ class LossWeights:
 
     preserve: L1 outside the mask. inside: L1 under it (paired samples). gradient: L1 of image
     gradients, for texture. perceptual: frozen encoder features. adversarial, matching: from the
-    discriminator. In pretraining only: latent keeps latents at unit scale; taught is L1 under the
-    mask when the decoder is given the latent of the target; denoised is L1 of the U-Net's x0 to it.
+    discriminator. In pretraining only: latent keeps latents at unit scale; label is the cross
+    entropy of the class, read linearly from the denoised latent under the mask.
     """
 
     preserve: float = 4.0
@@ -32,8 +33,7 @@ class LossWeights:
     adversarial: float = 0.1
     matching: float = 1.0
     latent: float = 0.0
-    taught: float = 0.0
-    denoised: float = 0.0
+    label: float = 0.0
 
     def __post_init__(self) -> None:
         for name, weight in vars(self).items():
@@ -80,6 +80,16 @@ def latent_moments(latent: Tensor) -> Tensor:
     mean = latent.mean(dim=(0, 2, 3))
     variance = latent.var(dim=(0, 2, 3))
     return mean.square().mean() + (variance.clamp(min=1e-4).log()).square().mean()
+
+
+def label_loss(head: nn.Linear, denoised: Tensor, mask: Tensor, class_index: Tensor) -> Tensor:
+    """Cross entropy of the class, read by `head` from the mean of the latent under the mask.
+
+    `denoised` (B, C, H/8, W/8), `mask` (B, 1, H, W), `class_index` (B,) integers.
+    """
+    touched = F.max_pool2d(mask, mask.shape[-1] // denoised.shape[-1])
+    mean = (denoised * touched).sum(dim=(2, 3)) / touched.sum(dim=(2, 3)).clamp(min=1.0)
+    return F.cross_entropy(head(mean), class_index)
 
 
 @torch.no_grad()

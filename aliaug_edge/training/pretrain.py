@@ -25,6 +25,9 @@ from aliaug_edge.training.procedural_pairs import draw_batch
 from aliaug_edge.training.step import new_learner
 
 SETTINGS = "settings.json"
+WEIGHTS = LossWeights(
+    inside=2.0, gradient=0.0, perceptual=0.0, adversarial=0.3, latent=0.01, label=0.2
+)
 RECIPE = "pretrain.json"
 
 
@@ -36,14 +39,14 @@ class PretrainSettings:
     half the work; the last steps teach the surroundings.
     """
 
-    steps: int = 5200
-    coarse_steps: int = 4800
+    steps: int = 6800
+    coarse_steps: int = 6000
     crop: int = 128
     coarse_crop: int = 64
     batch_size: int = 8
     pairs: int = 12000
-    learning_rate: float = 1.5e-3
-    adversarial_from: int = 4300
+    learning_rate: float = 8e-4
+    adversarial_from: int = 1200
     seed: int = 7
     conditioning: Conditioning = "light"
     ema_decay: float = 0.998
@@ -97,9 +100,11 @@ def pretrain(settings: PretrainSettings, folder: Path, *, progress: bool = True)
     learner = new_learner(
         generator,
         parameters,
-        LossWeights(inside=3.0, perceptual=0.0, latent=0.01, taught=3.0, denoised=1.0),
+        WEIGHTS,
         perceptual=None,
         autocast=lambda: torch.autocast("cpu", torch.bfloat16),
+        label_head=torch.nn.Linear(base.vae.config.latent_channels, len(DEFECT_CLASSES)),
+        sees_change=True,
     )
     run_loop(
         learner,
@@ -172,14 +177,21 @@ def _new_base(settings: PretrainSettings) -> tuple[Base, Generator]:
         scheduler=tiny.new_scheduler(),
     )
     generator = generator_from(base, settings.conditioning)
-    if settings.conditioning != "paper":
-        _start_as_identity(generator)
+    _start(generator, settings.conditioning)
     return base, generator
 
 
 @torch.no_grad()
-def _start_as_identity(generator: Generator) -> None:
-    """The image passes straight through and the decoder adds nothing: training learns changes."""
+def _start(generator: Generator, conditioning: Conditioning) -> None:
+    """Weights for a beginning from nothing, where no pretrained picture has to be left in peace.
+
+    The convolutions that conditioning adds begin like any others instead of at zero. Where there
+    is a skip for the image, it passes straight through and the decoder adds nothing yet.
+    """
+    for conv in (generator.unet.conv_in, *generator.skips):
+        torch.nn.init.kaiming_uniform_(cast(torch.Tensor, conv.weight), a=5**0.5)
+    if conditioning == "paper":
+        return
     torch.nn.init.dirac_(cast(torch.Tensor, generator.skips[-1].weight))
     for parameter in generator.vae.decoder.conv_out.parameters():
         torch.nn.init.zeros_(parameter)

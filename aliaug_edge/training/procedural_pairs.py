@@ -13,7 +13,6 @@ from aliaug_edge.model.text import COLOUR_PROMPT, class_prompt
 from aliaug_edge.training.batch import WHITE, Batch, class_colour
 from aliaug_edge.training.pair_cache import PairCache
 
-IDENTITY_SHARE = 0.08  # samples with an empty mask, whose target is the input
 COLOUR_SHARE = 0.5  # samples whose class is carried by the mask's colour instead of the prompt
 
 
@@ -30,6 +29,7 @@ def draw_batch(cache: PairCache, step: int, *, seed: int, size: int, crop: int) 
     # The discriminator's real examples: the targets of this batch show real defects, in place.
     return Batch(
         **tensors,
+        class_index=torch.tensor([row["class_index"] for row in rows]),
         prompts=tuple(columns["prompt"]),
         real=tensors["target"],
         real_mask=tensors["mask"],
@@ -42,8 +42,6 @@ def _draw(cache: PairCache, index: int, crop: int, rng: np.random.Generator) -> 
     where = (slice(top, top + crop), slice(left, left + crop))
     turns, flip = int(rng.integers(4)), bool(rng.integers(2))
     good, defect, mask = (_turned(a[where], turns, flip) for a in (good, defect, mask))
-    if rng.random() < IDENTITY_SHARE:
-        defect, mask = good, np.zeros_like(mask)
     defect_class = int(cache.defect_class[index])
     name, colour = DEFECT_CLASSES[defect_class], class_colour(defect_class)
     by_colour = rng.random() < COLOUR_SHARE
@@ -55,6 +53,7 @@ def _draw(cache: PairCache, index: int, crop: int, rng: np.random.Generator) -> 
         "mask": (mask > 0)[None],
         "colour": colour if by_colour else WHITE,
         "class_colour": colour,
+        "class_index": defect_class,
         "severity": [cache.severity[index]],
         "paired": 1.0,
         "prompt": COLOUR_PROMPT if by_colour else prompts[int(rng.integers(len(prompts)))],
@@ -62,12 +61,15 @@ def _draw(cache: PairCache, index: int, crop: int, rng: np.random.Generator) -> 
 
 
 def _crop_corner(mask: NDArray[np.uint8], crop: int, rng: np.random.Generator) -> tuple[int, int]:
-    """A corner whose crop shows at least part of the mask: it contains one random masked pixel."""
+    """A corner whose crop has one random masked pixel in its middle half, or near the border."""
     side = mask.shape[0]
     points = np.argwhere(mask)
     y, x = points[int(rng.integers(len(points)))]
-    corners = [int(rng.integers(max(0, at - crop + 1), min(at, side - crop) + 1)) for at in (y, x)]
-    return corners[0], corners[1]
+    offsets = rng.integers(crop // 4, 3 * crop // 4, size=2)
+    top, left = (
+        int(min(max(at - off, 0), side - crop)) for at, off in zip((y, x), offsets, strict=True)
+    )
+    return top, left
 
 
 def _turned(array: NDArray[np.uint8], turns: int, flip: bool) -> NDArray[np.uint8]:

@@ -25,7 +25,7 @@ Features = Callable[[Tensor], Sequence[Tensor]]
 
 @dataclass
 class Learner:
-    """Everything that one step reads and changes."""
+    """Everything that one step reads and changes; `parameters` include those of `label_head`."""
 
     generator: Generator
     parameters: list[nn.Parameter]
@@ -35,6 +35,7 @@ class Learner:
     weights: losses.LossWeights
     perceptual: Features | None
     autocast: Callable[[], torch.autocast]
+    label_head: nn.Linear | None = None
 
 
 def new_learner(
@@ -43,13 +44,21 @@ def new_learner(
     weights: losses.LossWeights,
     perceptual: Features | None,
     autocast: Callable[[], torch.autocast],
+    *,
+    label_head: nn.Linear | None = None,
+    sees_change: bool = False,
 ) -> Learner:
-    """A learner for `parameters` of a generator, with a fresh discriminator beside it."""
-    discriminator = gan.PatchDiscriminator().to(parameters[0].device)
+    """A learner for `parameters` of a generator, with a fresh discriminator beside it.
+
+    `sees_change` is the discriminator's.
+    """
+    discriminator = gan.PatchDiscriminator(sees_change=sees_change).to(parameters[0].device)
+    if label_head is not None:
+        parameters = [*parameters, *label_head.parameters()]
     return Learner(
         generator=generator,
         parameters=parameters,
-        optimizer=torch.optim.AdamW(parameters, betas=(0.9, 0.99), weight_decay=0.01),
+        optimizer=torch.optim.AdamW(parameters, betas=(0.5, 0.99), weight_decay=0.01),
         discriminator=discriminator,
         discriminator_optimizer=torch.optim.AdamW(
             discriminator.parameters(), betas=(0.5, 0.9), weight_decay=0.0
@@ -57,6 +66,7 @@ def new_learner(
         weights=weights,
         perceptual=perceptual,
         autocast=autocast,
+        label_head=label_head,
     )
 
 
@@ -78,13 +88,10 @@ def train_step(
             noise,
             batch.severity,
             embeds,
-            detach_latent=learner.weights.taught > 0,
         )
     output = parts.generated
-    terms = _reconstruction_terms(learner, batch, output.float(), parts.latent)
-    if learner.weights.taught or learner.weights.denoised:
-        with learner.autocast():
-            terms |= _latent_terms(learner, batch, parts)
+    terms = _reconstruction_terms(learner, batch, output.float())
+    terms |= _latent_terms(learner, batch, parts)
     if adversarial:
         with learner.autocast():
             terms |= _adversarial_terms(learner, batch, output, painted)
@@ -101,9 +108,7 @@ def train_step(
     return metrics, output.detach().float()
 
 
-def _reconstruction_terms(
-    learner: Learner, batch: Batch, output: Tensor, latent: Tensor
-) -> dict[str, Tensor]:
+def _reconstruction_terms(learner: Learner, batch: Batch, output: Tensor) -> dict[str, Tensor]:
     weights = learner.weights
     terms = {
         "preserve": losses.masked_l1(output, batch.target, 1 - batch.mask),
@@ -115,44 +120,33 @@ def _reconstruction_terms(
         with torch.no_grad():
             wanted = learner.perceptual(batch.target)
         terms["perceptual"] = losses.feature_loss(learner.perceptual(output), wanted, batch.paired)
-    if weights.latent:
-        terms["latent"] = losses.latent_moments(latent.float())
     return terms
 
 
 def _latent_terms(learner: Learner, batch: Batch, parts: Parts) -> dict[str, Tensor]:
-    """The decoder learns to read a defect from the target's latent, the U-Net to predict it.
+    """The latent's scale, and the class that can be read from it once it is denoised.
 
-    Trained end to end alone, the two wait for each other: at first the U-Net's answer is noise, so
-    the decoder learns to ignore the latent, and the prompt with it.
+    Without the label the U-Net and the decoder wait for each other: at first the U-Net's answer is
+    noise, so the decoder learns to ignore the latent, and the prompt with it.
     """
-    generator = learner.generator
-    wanted, _ = generator.encode(batch.target)
-    half = (len(wanted) + 1) // 2
-    taught = generator.decode(
-        wanted[:half],
-        batch.image[:half],
-        batch.mask[:half],
-        batch.colour[:half],
-        [tap[:half] for tap in parts.image_taps],
-        [tap[:half] for tap in parts.mask_taps],
-    )
-    return {
-        "taught": losses.inside_loss(
-            taught.float(), batch.target[:half], batch.mask[:half], batch.paired[:half]
-        ),
-        "denoised": (parts.denoised - wanted.detach().float()).abs().mean(),
-    }
+    terms = {}
+    if learner.weights.latent:
+        terms["latent"] = losses.latent_moments(parts.latent.float())
+    if learner.label_head is not None:
+        terms["label"] = losses.label_loss(
+            learner.label_head, parts.denoised, batch.mask, batch.class_index
+        )
+    return terms
 
 
 def _adversarial_terms(
     learner: Learner, batch: Batch, output: Tensor, painted: Tensor
 ) -> dict[str, Tensor]:
-    logits, features = learner.discriminator(output, painted)
+    logits, features = learner.discriminator(output, batch.image, painted)
     terms = {"adversarial": gan.generator_loss(logits.float(), gan.patch_weights(batch.mask))}
     if learner.weights.matching:
         with torch.no_grad():
-            _, wanted = learner.discriminator(batch.target, painted)
+            _, wanted = learner.discriminator(batch.target, batch.image, painted)
         terms["matching"] = losses.feature_loss(features, wanted, batch.paired)
     return terms
 
@@ -161,8 +155,8 @@ def _discriminator_step(learner: Learner, batch: Batch, output: Tensor, painted:
     learner.discriminator.requires_grad_(True)
     real_painted = paint(batch.real_mask, batch.class_colour)
     with learner.autocast():
-        fake, _ = learner.discriminator(output, painted)
-        real, _ = learner.discriminator(batch.real, real_painted)
+        fake, _ = learner.discriminator(output, batch.image, painted)
+        real, _ = learner.discriminator(batch.real, batch.image, real_painted)
     loss = gan.discriminator_loss(
         real.float(),
         fake.float(),

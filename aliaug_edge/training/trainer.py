@@ -16,6 +16,7 @@ from aliaug_edge.bundle import MASKS
 from aliaug_edge.data.reader import load_dataset
 from aliaug_edge.data.samples import Dataset
 from aliaug_edge.errors import AliAugError, OutputError
+from aliaug_edge.mask_bank import pack
 from aliaug_edge.model.adapters import add_adapters, save_adapters, trainable_parameters
 from aliaug_edge.model.base import EXTRAS, extras_of, generator_from, load_base
 from aliaug_edge.model.generator import Generator
@@ -166,13 +167,8 @@ def _frozen_features(generator: Generator) -> Features:
 def _save(generator: Generator, config: TrainConfig, source: DefectSource, run_dir: Path) -> None:
     save_adapters(generator, config.adapters, run_dir / ADAPTERS_DIR)
     save_extras(run_dir, generator)
-    arrays = {
-        f"{index}/{number:04d}": shape
-        for index, shapes in enumerate(mask_bank(source).values())
-        for number, shape in enumerate(shapes)
-    }
     packed = io.BytesIO()
-    np.savez_compressed(packed, allow_pickle=False, **arrays)
+    np.savez_compressed(packed, allow_pickle=False, **pack(mask_bank(source)))
     files.write_bytes(run_dir / MASKS, packed.getvalue())
     files.write_json(
         run_dir / CLASSES,

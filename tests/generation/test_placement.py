@@ -14,9 +14,11 @@ from aliaug_edge.generation.placement import (
     from_bank,
     from_shape,
 )
+from aliaug_edge.mask_bank import MaskShape
 
 LINE = np.full((2, 30), 255, dtype=np.uint8)
 BLOB = np.where(np.hypot(*np.mgrid[-1:1:15j, -1:1:21j]) <= 1, 255, 0).astype(np.uint8)
+BANK = [MaskShape(LINE), MaskShape(BLOB)]
 WHOLE = np.ones((120, 160), dtype=bool)
 
 
@@ -28,7 +30,7 @@ def disc() -> np.ndarray:
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("part", [WHOLE, disc()], ids=["whole", "disc"])
 def test_a_bank_mask_lands_on_the_part(seed, part):
-    placed = from_bank([LINE, BLOB], "crack", part, None, np.random.default_rng(seed))
+    placed = from_bank(BANK, "crack", part, None, np.random.default_rng(seed))
     assert placed.mask.shape == part.shape
     assert set(np.unique(placed.mask)) == {0, 255}
     assert part[placed.mask > 0].mean() >= INSIDE_PART
@@ -40,7 +42,7 @@ def test_a_bank_mask_lands_on_the_part(seed, part):
 def test_the_area_asked_for_is_obeyed(seed, maker):
     rng, area = np.random.default_rng(seed), (0.01, 0.03)
     if maker == "bank":
-        placed = from_bank([LINE, BLOB], "crack", WHOLE, area, rng)
+        placed = from_bank(BANK, "crack", WHOLE, area, rng)
     else:
         placed = from_shape("stain", WHOLE, area, rng)
     fraction = np.count_nonzero(placed.mask) / placed.mask.size
@@ -69,7 +71,8 @@ def test_a_drawn_shape_fits_the_models_window_unless_an_area_is_asked_for():
 
 def test_equal_seeds_give_equal_masks_and_others_differ():
     masks = [
-        from_bank([BLOB], "c", WHOLE, None, np.random.default_rng(seed)).mask for seed in (1, 1, 2)
+        from_bank(BANK[1:], "c", WHOLE, None, np.random.default_rng(seed)).mask
+        for seed in (1, 1, 2)
     ]
     assert np.array_equal(masks[0], masks[1])
     assert not np.array_equal(masks[0], masks[2])
@@ -77,7 +80,7 @@ def test_equal_seeds_give_equal_masks_and_others_differ():
 
 def test_a_mask_larger_than_the_image_is_shrunk_to_fit():
     big = np.full((300, 300), 255, dtype=np.uint8)
-    placed = from_bank([big], "c", WHOLE, None, np.random.default_rng(0))
+    placed = from_bank([MaskShape(big)], "c", WHOLE, None, np.random.default_rng(0))
     assert placed.mask.any()
     assert not placed.mask.all()
 
@@ -86,13 +89,30 @@ def test_a_part_without_room_is_a_reason_not_a_wrong_mask():
     part = np.zeros((120, 160), dtype=bool)
     part[60, 80] = True
     with pytest.raises(PlacementError, match="no place on the part"):
-        from_bank([BLOB], "c", part, (0.01, 0.02), np.random.default_rng(0))
+        from_bank(BANK[1:], "c", part, (0.01, 0.02), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("area", [None, (0.005, 0.02)])
+@pytest.mark.parametrize("borders", ["t", "r", "bl"])
+def test_a_shape_that_a_border_had_cut_meets_one_again(borders, area):
+    """It may be mirrored: top becomes bottom, left becomes right, never the one the other."""
+    met = set()
+    for seed in range(12):
+        bank = [MaskShape(BLOB[:8], borders)]
+        mask = from_bank(bank, "fray", WHOLE, area, np.random.default_rng(seed)).mask > 0
+        ends = {"t": mask[0], "b": mask[-1], "l": mask[:, 0], "r": mask[:, -1]}
+        touched = {name for name, line in ends.items() if line.any()}
+        for pair in ({"t", "b"}, {"l", "r"}):
+            if set(borders) & pair:
+                assert touched & pair
+        met.add(frozenset(touched))
+    assert len(met) > 1
 
 
 def test_a_single_pixel_mask_survives_turning_and_scaling():
     dot = np.full((1, 1), 255, dtype=np.uint8)
     for seed in range(10):
-        assert from_bank([dot], "c", WHOLE, None, np.random.default_rng(seed)).mask.any()
+        assert from_bank([MaskShape(dot)], "c", WHOLE, None, np.random.default_rng(seed)).mask.any()
 
 
 @pytest.mark.parametrize(

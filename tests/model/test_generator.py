@@ -150,11 +150,36 @@ def test_an_inert_unet_leaves_the_latent_alone_outside_the_mask(
 
 
 @pytest.mark.parametrize("conditioning", SAMPLED)
-def test_without_a_mask_an_inert_new_generator_is_the_plain_autoencoder(
+def test_without_a_mask_the_output_is_the_image(
+    new_generator: New, inputs: Make, conditioning: Conditioning
+) -> None:
+    given = inputs()
+    given["mask"] = torch.zeros_like(given["mask"])
+    with torch.no_grad():
+        assert torch.equal(new_generator(conditioning)(**given), given["image"])
+
+
+@pytest.mark.parametrize("conditioning", SAMPLED)
+def test_a_change_ends_three_pixels_beyond_the_mask(
+    new_generator: New, inputs: Make, conditioning: Conditioning
+) -> None:
+    given = inputs()
+    given["mask"] = torch.zeros_like(given["mask"])
+    given["mask"][..., 24:32, 24:32] = 1
+    with torch.no_grad():
+        changed = new_generator(conditioning)(**given) != given["image"]
+    rows, columns = changed.any(dim=(0, 1, 3)).nonzero(), changed.any(dim=(0, 1, 2)).nonzero()
+    assert (int(rows.min()), int(rows.max())) == (21, 34)
+    assert (int(columns.min()), int(columns.max())) == (21, 34)
+
+
+@pytest.mark.parametrize("conditioning", SAMPLED)
+def test_under_the_mask_an_inert_new_generator_is_the_plain_autoencoder(
     inputs: Make, conditioning: Conditioning
 ) -> None:
     base, given = micro_base(), inputs()
-    given["mask"] = torch.zeros_like(given["mask"])
+    given["mask"] = torch.ones_like(given["mask"])
+    given["noise"] = torch.zeros_like(given["noise"])
     generator = generator_from(base, conditioning).eval()
     silence(generator.unet)
     with torch.no_grad():
@@ -173,9 +198,8 @@ def test_new_skips_and_a_widened_conv_in_change_nothing(
     assert all(not skip.weight.any() for skip in generator.skips)
     with torch.no_grad():
         latent, taps = generator.encode(given["image"])
-        decoded = generator.decode(
-            latent, given["image"], given["mask"], given["colour"], taps, taps
-        )
+        everywhere = torch.ones_like(given["mask"])
+        decoded = generator.decode(latent, given["image"], everywhere, given["colour"], taps, taps)
         alone = plain.vae.decode(latent / plain.vae.config.scaling_factor).sample
         assert torch.allclose(decoded, alone.clamp(-1, 1), atol=1e-5)
         wide = torch.cat([latent, torch.randn(1, generator.unet.conv_in.in_channels - 4, 8, 8)], 1)

@@ -17,7 +17,7 @@ from support.bundles import (
 
 from aliaug_edge.bundle import load_bundle, save_manifest, spec_document
 from aliaug_edge.errors import BundleError
-from aliaug_edge.profiling.stages import STAGED, Bench, model_feeds
+from aliaug_edge.profiling.stages import STAGED, Bench, scene_feeds
 from aliaug_edge.profiling.wiring import encode, encoder_passes, run_graph
 from aliaug_edge.tensors import TensorSpec
 
@@ -72,7 +72,7 @@ def test_the_graphs_in_a_row_give_what_the_fused_graph_gives(bundle, tmp_path):
     shown = random.integers(0, 256, (*SIZE, 3)).astype(np.uint8)
     mask = np.zeros(SIZE, dtype=np.uint8)
     mask[20:40, 10:50] = 255
-    feeds = model_feeds(bundle, shown, mask, batch=1)
+    feeds = scene_feeds(bundle, shown, mask, batch=1)
     with Bench(bundle, "onnxruntime-cpu", 1, SIZE, tmp_path / "work") as bench:
         known = encode(bench.engines, feeds)
         for graph in STAGED[1:]:

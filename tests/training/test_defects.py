@@ -114,7 +114,7 @@ def test_the_mask_bank_holds_tight_shapes_of_every_class(source: DefectSource) -
     bank = mask_bank(source)
     assert list(bank) == list(CLASSES)
     for shapes in bank.values():
-        for shape in shapes:
+        for shape in (entry.pixels for entry in shapes):
             assert shape.dtype == np.uint8
             assert set(np.unique(shape)) <= {0, 255}
             assert shape[0].any() and shape[-1].any()

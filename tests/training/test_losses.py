@@ -115,3 +115,16 @@ def test_psnr_of_a_known_error() -> None:
     where[..., :4, :] = 1
     b[..., 4:, :] = 1.0
     assert losses.psnr_db(a, b, where) == pytest.approx(20.0, abs=1e-4)
+
+
+def test_the_label_is_read_under_the_mask_alone() -> None:
+    head = torch.nn.Linear(4, 3)
+    denoised, mask = torch.randn(2, 4, 4, 4), torch.zeros(2, 1, 32, 32)
+    mask[..., :8, :8] = 1
+    index = torch.tensor([0, 2])
+    before = losses.label_loss(head, denoised, mask, index)
+    elsewhere = denoised.clone()
+    elsewhere[..., 2:, 2:] += 5
+    assert torch.equal(before, losses.label_loss(head, elsewhere, mask, index))
+    expected = torch.nn.functional.cross_entropy(head(denoised[:, :, 0, 0]), index)
+    assert torch.allclose(before, expected)

@@ -15,6 +15,7 @@ from aliaug_edge.errors import AliAugError, OutputError
 from aliaug_edge.model.base import extras_of, generator_from, load_base
 from aliaug_edge.model.text import class_prompt
 from aliaug_edge.training import loop, pretrain
+from aliaug_edge.training.batch import class_colour
 from aliaug_edge.training.pair_cache import PairCache, pair_cache
 from aliaug_edge.training.pretrain import PretrainSettings, settings_for
 from aliaug_edge.training.procedural_pairs import draw_batch
@@ -71,7 +72,7 @@ def test_the_base_loads_with_its_convolutions(folder: Path) -> None:
     assert bool(extras_of(generator)["skips.4.weight"].any())
     ids = [tuple(base.tokenizer(class_prompt(name)).input_ids) for name in DEFECT_CLASSES]
     assert len(set(ids)) == len(DEFECT_CLASSES)
-    assert max(map(len, ids)) < 77
+    assert {len(i) for i in ids} == {4}  # start, "a", the class as one token, end
 
 
 def test_it_went_on_where_it_had_stopped(folder: Path) -> None:
@@ -119,15 +120,23 @@ def test_a_batch_shows_every_kind_of_sample(cache: PairCache) -> None:
     batch = draw_batch(cache, 0, seed=0, size=64, crop=32)
     assert batch.image.shape == batch.target.shape == (64, 3, 32, 32)
     assert batch.paired.all()
-    empty = batch.mask.sum(dim=(1, 2, 3)) == 0
-    assert 0 < int(empty.sum()) < 32  # identity samples, whose target is the input
-    assert torch.equal(batch.image[empty], batch.target[empty])
+    assert batch.mask.sum(dim=(1, 2, 3)).all()
+    assert set(batch.class_index.tolist()) == set(cache.defect_class.tolist())
+    colours = torch.tensor([class_colour(i) for i in batch.class_index.tolist()])
+    assert torch.equal(batch.class_colour, colours)
     by_colour = (batch.colour != 1).any(dim=1)
     assert 8 < int(by_colour.sum()) < 56
     for index, prompt in enumerate(batch.prompts):
         assert (prompt == "add a defect") == bool(by_colour[index])
         where = batch.mask[index].expand(3, -1, -1) == 0
         assert torch.equal(batch.image[index][where], batch.target[index][where])
+
+
+def test_crops_look_at_the_defect(cache: PairCache) -> None:
+    """A masked pixel lies in the middle half of every crop, where the photo's border allows it."""
+    batch = draw_batch(cache, 0, seed=0, size=64, crop=24)
+    middle = batch.mask[..., 6:18, 6:18].sum(dim=(1, 2, 3)) > 0
+    assert middle.float().mean() > 0.8
 
 
 def test_a_recipe_scaled_to_fewer_steps_keeps_its_phases() -> None:

@@ -176,10 +176,33 @@ def test_the_discriminator_sees_the_colour_of_the_class(batch: Batch) -> None:
         batch.mask * torch.tensor(c)[None, :, None, None]
         for c in (class_colour(0), class_colour(1))
     )
-    logits, features = discriminator(batch.image, red)
+    logits, features = discriminator(batch.image, batch.image, red)
     assert logits.shape == (4, 1, 4, 4)
     assert len(features) == 3
-    assert not torch.equal(logits, discriminator(batch.image, green)[0])
+    assert not torch.equal(logits, discriminator(batch.image, batch.image, green)[0])
+
+
+@pytest.mark.parametrize("sees_change", [True, False])
+def test_the_discriminator_knows_the_good_image_only_if_it_may(
+    batch: Batch, sees_change: bool
+) -> None:
+    discriminator = PatchDiscriminator(width=8, sees_change=sees_change)
+    painted = batch.mask.expand(-1, 3, -1, -1)
+    unchanged, _ = discriminator(batch.image, batch.image, painted)
+    changed, _ = discriminator(batch.image, batch.image.flip(3), painted)
+    assert torch.equal(unchanged, changed) != sees_change
+
+
+def test_the_label_s_loss_reaches_the_unet_and_its_head(learner: Learner, batch: Batch) -> None:
+    learner.label_head = torch.nn.Linear(4, 2)
+    learner.parameters = [*learner.parameters, *learner.label_head.parameters()]
+    learner.weights = LossWeights(preserve=0.0, inside=0.0, gradient=0.0, perceptual=0.0, label=1.0)
+    metrics, _ = train_step(learner, batch, *conditions(batch), adversarial=False)
+    assert metrics["loss"] == pytest.approx(metrics["label"])
+    assert learner.label_head.weight.grad is not None
+    reached = {n for n, p in learner.generator.named_parameters() if p.grad is not None}
+    assert any(name.startswith("unet.") for name in reached)
+    assert not any(name.startswith("vae.decoder.") for name in reached)
 
 
 def test_patch_weights_favour_the_mask_and_average_to_one() -> None:

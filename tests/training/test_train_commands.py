@@ -87,6 +87,7 @@ def test_paths_are_kept_whole_so_that_another_folder_can_continue(
         ["{data}"],
         ["-o", "{out}"],
         ["{data}", "-o", "{out}", "--config", "{config}"],
+        ["--config", "{config}", "-o", "{out}", "--steps", "4"],
         ["{data}", "-o", "{out}", "--steps", "many"],
         ["{data}", "-o", "{out}", "--no-such-flag"],
     ],
