@@ -20,6 +20,7 @@ from aliaug_edge import files
 from aliaug_edge.bundle import MASKS, PROMPTS, GraphSpec, save_manifest, spec_document
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.export import precision as fp16
+from aliaug_edge.export.fuse import write_fused
 from aliaug_edge.export.onnx import OPSET, export_stage
 from aliaug_edge.export.parity import (
     Conditions,
@@ -33,6 +34,7 @@ from aliaug_edge.export.sources import ExportSource, base_source, run_source
 from aliaug_edge.export.stages import (
     GRAPHS,
     LATENT_FACTOR,
+    STAGES,
     example_inputs,
     size_multiple,
     stage_of,
@@ -111,13 +113,17 @@ def _export_graphs(
     staged: Path, merged: Generator, settings: ExportSettings, say: Say
 ) -> dict[str, GraphSpec]:
     graphs = {}
-    for name in GRAPHS:
+    for name in STAGES:
         say(f"exporting {name}.onnx")
         path = staged / "onnx" / f"{name}.onnx"
         graphs[name] = export_stage(
             stage_of(merged, name), size_multiple(merged), path, settings.opset
         )
-    return graphs
+    say("composing generator.onnx")
+    whole = stage_of(merged, "generator")
+    spec = GraphSpec("onnx/generator.onnx", whole.inputs, whole.outputs)
+    write_fused(staged, graphs, spec)
+    return {**graphs, "generator": spec}
 
 
 def _halve(

@@ -17,7 +17,8 @@ from aliaug_edge.model.vae import tap_channels
 from aliaug_edge.tensors import TensorSpec
 
 LATENT_FACTOR = 8
-GRAPHS = ("encoder", "unet", "decoder", "generator")
+STAGES = ("encoder", "unet", "decoder")
+GRAPHS = (*STAGES, "generator")
 Shape = tuple[int | str, ...]
 
 

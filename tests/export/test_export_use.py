@@ -13,14 +13,15 @@ import onnxruntime
 import pytest
 import torch
 
-from aliaug_edge.bundle import Bundle, load_bundle
+from aliaug_edge.bundle import Bundle, GraphSpec, load_bundle
 from aliaug_edge.cli.train import export as export_command
 from aliaug_edge.data.procedural import DEFECT_CLASSES
+from aliaug_edge.export.fuse import write_fused
 from aliaug_edge.export.onnx import export_stage
 from aliaug_edge.export.sources import ExportSource, base_source
-from aliaug_edge.export.stages import GRAPHS, size_multiple, stage_of
+from aliaug_edge.export.stages import GRAPHS, STAGES, size_multiple, stage_of
 from aliaug_edge.export.torch_engine import TorchEngine
-from aliaug_edge.generation.pipeline import Pipeline
+from aliaug_edge.generation.pipeline import Pipeline, bundle_feeds
 from aliaug_edge.model.base import generator_from
 from aliaug_edge.model.conditioning import Conditioning
 from aliaug_edge.model.generator import Generator
@@ -65,7 +66,7 @@ def test_the_pipeline_s_pixels_are_torch_s(fp32: Bundle, source: ExportSource) -
     masks[:, 20:40, 10:50] = 255
     with Pipeline(fp32, "onnxruntime-cpu", threads=1) as pipeline:
         ours = pipeline.generate(crops, masks, ["crack", "stain"], [5, 6], [0.3, 0.9])
-        feeds = pipeline._feeds(crops, masks, ["crack", "stain"], [5, 6], [0.3, 0.9])
+    feeds = bundle_feeds(fp32, crops, masks, ["crack", "stain"], [5, 6], [0.3, 0.9])
     with TorchEngine(stage_of(source.adapted, "generator")) as engine:
         theirs = engine.infer(feeds)["generated"].transpose(0, 2, 3, 1)
     assert np.abs(ours - theirs).max() < 1 / 255
@@ -78,9 +79,17 @@ def test_the_other_conditionings_export_with_the_inputs_that_they_read(
     conditioning: Conditioning, tmp_path: Path
 ) -> None:
     generator = stirred(conditioning)
+    (tmp_path / "onnx").mkdir()
+    specs = {
+        name: export_stage(
+            stage_of(generator, name), size_multiple(generator), tmp_path / f"onnx/{name}.onnx"
+        )
+        for name in STAGES
+    }
     stage = stage_of(generator, "generator")
-    path = tmp_path / "generator.onnx"
-    export_stage(stage, size_multiple(generator), path)
+    spec = GraphSpec("onnx/generator.onnx", stage.inputs, stage.outputs)
+    write_fused(tmp_path, specs, spec)
+    path = tmp_path / spec.path
     names = [value.name for value in onnx.load(path).graph.input]
     sampled = [] if conditioning == "paper" else ["noise", "severity"]
     assert names == ["image", "mask", "colour", *sampled, "prompt_embeds"]

@@ -17,7 +17,7 @@ def averaged(steps: int, decay: float) -> float:
     for done in range(1, steps + 1):
         ema.update(done)
     ema.copy_to_parameters()
-    return float(parameter)
+    return parameter.item()
 
 
 def test_a_short_run_s_average_forgets_where_it_began() -> None:
