@@ -32,6 +32,18 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def _shares(text: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Classes, and the count of each where the text says `name:count`."""
+    names, counts = [], []
+    for entry in _names(text):
+        name, colon, count = entry.rpartition(":")
+        names.append(name if colon else entry)
+        if colon and not count.isdecimal():
+            raise typer.BadParameter(f"expected NAME:COUNT, got {entry!r}", param_hint="--classes")
+        counts += [int(count)] if colon else []
+    return tuple(names), tuple(counts)
+
+
 def generate(
     bundle: Annotated[
         str, typer.Argument(help="Bundle folder, or the word tiny for the shipped one.")
@@ -41,9 +53,13 @@ def generate(
         Path | None,
         typer.Option(help="Folder of good images; with tiny, left out = drawn surfaces."),
     ] = None,
-    count: Annotated[int, typer.Option("--count", "-n", min=1, help="Samples to request.")] = 20,
+    count: Annotated[
+        int | None,
+        typer.Option("--count", "-n", min=1, help="Samples to request; 20 when left out."),
+    ] = None,
     classes: Annotated[
-        str, typer.Option(help="Defect classes, comma-separated; all of the bundle when left out.")
+        str,
+        typer.Option(help="Classes by comma, each with :COUNT or none; all when left out."),
     ] = "",
     seed: Annotated[int, typer.Option(help="Same seed, same engine: same bytes.")] = 0,
     masks: Annotated[
@@ -87,9 +103,11 @@ def generate(
 
     if images is None and bundle != "tiny":
         raise typer.BadParameter("needed for every bundle but tiny", param_hint="--images")
+    names, per_class = _shares(classes)
     settings = RunSettings(
-        count=count,
-        classes=_names(classes),
+        count=count or sum(per_class) or 20,
+        classes=names,
+        per_class=per_class,
         seed=seed,
         area=_range(area, "--area") if area else None,
         severity=_range(severity, "--severity"),

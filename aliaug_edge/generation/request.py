@@ -24,14 +24,16 @@ PROCEDURAL = "procedural:"
 class RunSettings:
     """What a run is asked for. Everything here changes the dataset's bytes.
 
-    `classes` empty: all of the bundle. `area` is (low, high) as fractions of the image's area, or
-    None for the mask's own size. `severity` is (low, high) in [0, 1]. `min_change` is in grey
-    levels, `min_preservation` in dB (see `quality`). `procedural_hw` is the size of the surfaces
-    that are drawn when there is no folder of images.
+    `classes` empty: all of the bundle. `per_class` gives each class its number of samples, which
+    add up to `count`; empty: the classes take turns. `area` is (low, high) as fractions of the
+    image's area, or None for the mask's own size. `severity` is (low, high) in [0, 1]. `min_change`
+    is in grey levels, `min_preservation` in dB (see `quality`). `procedural_hw` is the size of the
+    surfaces that are drawn when there is no folder of images.
     """
 
     count: int
     classes: tuple[str, ...] = ()
+    per_class: tuple[int, ...] = ()
     seed: int = 0
     area: tuple[float, float] | None = None
     severity: tuple[float, float] = (0.5, 1.0)
@@ -87,6 +89,15 @@ def check_settings(settings: RunSettings, bundle: Bundle) -> RunSettings:
         raise AliAugError(f"--classes names a class twice: {','.join(settings.classes)}")
     if settings.count < 1:
         raise AliAugError(f"--count must be at least 1, got {settings.count}")
+    if settings.per_class and (
+        len(settings.per_class) != len(settings.classes) or min(settings.per_class) < 1
+    ):
+        raise AliAugError("--classes: give every class a count of at least 1, or none of them")
+    if settings.per_class and sum(settings.per_class) != settings.count:
+        raise AliAugError(
+            f"--count {settings.count}: the counts in --classes add up to "
+            f"{sum(settings.per_class)}; leave --count out"
+        )
     if settings.retries < 0:
         raise AliAugError(f"--retries must not be negative, got {settings.retries}")
     if settings.blend not in BLENDS:
@@ -106,9 +117,9 @@ def plan_requests(
 ) -> list[Request]:
     """The requests of a run, in index order; equal arguments give equal requests.
 
-    Classes take turns. Sources are used up in a random order before any comes again, so classes
-    and sources do not march in step. Without `image_names` each request draws its own surface.
-    `mask_names` maps image names to the names of their mask files.
+    Classes take turns, each until it has its number. Sources are used up in a random order before
+    any comes again, so classes and sources do not march in step. Without `image_names` each request
+    draws its own surface. `mask_names` maps image names to the names of their mask files.
 
     Raises:
         BundleError: unknown class. AliAugError: a setting out of range.
@@ -117,10 +128,9 @@ def plan_requests(
     with_masks = {name for name, masks in bundle.mask_bank().items() if masks}
     low, high = settings.severity
     requests = []
-    for index in range(settings.count):
+    for index, defect_class in enumerate(_turns(settings)):
         seed = stable_seed(settings.seed, "request", index)
         source = _source_of(settings.seed, index, image_names)
-        defect_class = settings.classes[index % len(settings.classes)]
         if mask_names is not None:
             mask_source = f"file:{mask_names[source]}"
         else:
@@ -138,6 +148,16 @@ def plan_requests(
             )
         )
     return requests
+
+
+def _turns(settings: RunSettings) -> list[str]:
+    """The class of each request."""
+    if not settings.per_class:
+        names = settings.classes
+        return [names[index % len(names)] for index in range(settings.count)]
+    rounds = range(max(settings.per_class))
+    pairs = list(zip(settings.classes, settings.per_class, strict=True))
+    return [name for turn in rounds for name, number in pairs if turn < number]
 
 
 def _source_of(run_seed: int, index: int, image_names: Sequence[str]) -> str:

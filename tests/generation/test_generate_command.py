@@ -56,6 +56,12 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(run, tmp_path):
     assert plan["per_class"] == {"crack": 4, "stain": 3}
 
 
+def test_classes_may_say_how_many(run, tmp_path):
+    asked = ["--classes", "crack:2,stain:5", "--dry-run", "--json"]
+    plan = json.loads(run("-o", tmp_path / "out", *asked).stdout)
+    assert (plan["requested"], plan["per_class"]) == (7, {"crack": 2, "stain": 5})
+
+
 def test_nothing_kept_is_exit_1_with_the_first_reason(run, tmp_path):
     done = run("-o", tmp_path / "out", "-n", 3, "--min-change", 250)
     assert done.exit_code == 1
@@ -76,6 +82,9 @@ def test_nothing_but_corrupt_images_is_exit_1(run, good_dir, tmp_path):
     ("arguments", "message", "code"),
     [
         (["--classes", "rust"], "unknown defect class 'rust'", 1),
+        (["--classes", "crack:2,stain"], "give every class a count", 1),
+        (["--classes", "crack:2,stain:1", "-n", "9"], "add up to 3; leave --count out", 1),
+        (["--classes", "crack:two"], "expected NAME:COUNT, got 'crack:two'", 2),
         (["--blend", "soft"], "--blend must be one of", 1),
         (["--labels", "pascal"], "unknown label format 'pascal'", 1),
         (["--engine", "abacus"], "unknown engine 'abacus'", 1),

@@ -39,6 +39,12 @@ def test_a_longer_run_begins_with_the_shorter_one(bundle):
     assert plan_requests(RunSettings(count=50, seed=7), bundle, NAMES)[:5] == short
 
 
+def test_a_class_gets_the_number_that_was_asked_for(bundle):
+    plan = plan_requests(RunSettings(count=6, classes=("b", "a"), per_class=(4, 2)), bundle, NAMES)
+    assert [request.defect_class for request in plan] == ["b", "a", "b", "a", "b", "b"]
+    assert [request.index for request in plan] == list(range(6))
+
+
 def test_classes_take_turns_and_sources_are_used_evenly(bundle):
     plan = plan_requests(RunSettings(count=24), bundle, NAMES)
     assert Counter(r.defect_class for r in plan) == {"a": 12, "b": 12}
@@ -74,6 +80,9 @@ def test_a_class_without_training_masks_gets_drawn_shapes(tmp_path):
     [
         ({"classes": ("rust",)}, BundleError, "unknown defect class 'rust'.*offers a, b"),
         ({"classes": ("a", "a")}, AliAugError, "--classes names a class twice"),
+        ({"classes": ("a", "b"), "per_class": (3,)}, AliAugError, "every class a count"),
+        ({"classes": ("a", "b"), "per_class": (3, 0)}, AliAugError, "every class a count"),
+        ({"classes": ("a", "b"), "per_class": (3, 2)}, AliAugError, "add up to 5; leave --count"),
         ({"count": 0}, AliAugError, "--count must be at least 1"),
         ({"retries": -1}, AliAugError, "--retries must not be negative"),
         ({"blend": "soft"}, AliAugError, "--blend must be one of none, feather, hard"),
