@@ -28,13 +28,18 @@ Embed = Callable[[tuple[str, ...]], Tensor]
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """How long, how fast, and how often something is written. Counts are in steps."""
+    """How long, how fast, and how often something is written. Counts are in steps.
+
+    The discriminator joins at `adversarial_from`; before that it learns alone for
+    `discriminator_ahead` steps, so that its first word is no noise.
+    """
 
     steps: int
     learning_rate: float
     seed: int = 0
     warmup_steps: int = 50
     adversarial_from: int = 0
+    discriminator_ahead: int = 0
     ema_decay: float = 0.0
     log_every: int = 20
     sample_every: int = 200
@@ -58,6 +63,8 @@ def run_loop(
     ema = _Ema(learner.parameters, settings.ema_decay) if settings.ema_decay else None
     start = _resume(folder, learner, ema)
     log = _Log(folder, start, progress)
+    used = settings.adversarial_from < settings.steps
+    joins = settings.adversarial_from - settings.discriminator_ahead if used else settings.steps
     for step in range(start, settings.steps):
         _set_learning_rate(learner, settings, step)
         batch = batches(step)
@@ -73,6 +80,7 @@ def run_loop(
             embed(batch.prompts).to(device),
             noise.to(device),
             adversarial=step >= settings.adversarial_from,
+            discriminate=step >= joins,
         )
         _require_finite(metrics, step)
         done = step + 1
@@ -180,18 +188,21 @@ class _Log:
         self.lines = [line for line in _lines(self.path) if json.loads(line)["step"] <= start]
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=start)
         self.progress = progress
-        self.sums: Metrics = {}
-        self.count = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self.steps = 0
+        self.seen: dict[str, list[float]] = {}  # a term that joins late has fewer values
         self.since = time.perf_counter()
 
     def add(self, metrics: Metrics) -> None:
-        self.count += 1
+        self.steps += 1
         for name, value in metrics.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
+            self.seen.setdefault(name, []).append(value)
 
     def write(self, step: int, steps: int) -> None:
-        seconds = (time.perf_counter() - self.since) / max(1, self.count)
-        means = {name: total / self.count for name, total in self.sums.items()}
+        seconds = (time.perf_counter() - self.since) / max(1, self.steps)
+        means = {name: sum(values) / len(values) for name, values in self.seen.items()}
         row = {"step": step, **{k: round(v, 6) for k, v in means.items()}}
         self.lines.append(json.dumps({**row, "seconds_per_step": round(seconds, 4)}))
         for name, value in means.items():
@@ -205,7 +216,7 @@ class _Log:
                 file=sys.stderr,
                 flush=True,
             )
-        self.sums, self.count, self.since = {}, 0, time.perf_counter()
+        self._begin()
 
     def flush(self) -> None:
         files.write_text(self.path, "".join(line + "\n" for line in self.lines))

@@ -21,9 +21,10 @@ class LossWeights:
     """Weight of each term; 0 leaves a term out and saves its cost.
 
     preserve: L1 outside the mask. inside: L1 under it (paired samples). gradient: L1 of image
-    gradients, for texture. perceptual: frozen encoder features. adversarial, matching: from the
-    discriminator. In pretraining only: latent keeps latents at unit scale; label is the cross
-    entropy of the class, read linearly from the denoised latent under the mask.
+    gradients, for texture. perceptual: frozen encoder features. adversarial, matching, classified:
+    the discriminator's verdict, its features, and the class that it sees. In pretraining only:
+    latent keeps latents at unit scale; label is the cross entropy of the class, read linearly from
+    the denoised latent under the mask.
     """
 
     preserve: float = 4.0
@@ -32,6 +33,7 @@ class LossWeights:
     perceptual: float = 0.5
     adversarial: float = 0.1
     matching: float = 1.0
+    classified: float = 0.1
     latent: float = 0.0
     label: float = 0.0
 

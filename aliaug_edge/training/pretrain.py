@@ -26,7 +26,7 @@ from aliaug_edge.training.step import new_learner
 
 SETTINGS = "settings.json"
 WEIGHTS = LossWeights(
-    inside=2.0, gradient=0.0, perceptual=0.0, adversarial=0.3, latent=0.01, label=0.2
+    inside=3.0, gradient=0.0, perceptual=0.0, adversarial=0.1, latent=0.01, label=0.2
 )
 RECIPE = "pretrain.json"
 
@@ -39,14 +39,14 @@ class PretrainSettings:
     half the work; the last steps teach the surroundings.
     """
 
-    steps: int = 6800
-    coarse_steps: int = 6000
+    steps: int = 4400
+    coarse_steps: int = 4100
     crop: int = 128
     coarse_crop: int = 64
     batch_size: int = 8
     pairs: int = 12000
     learning_rate: float = 8e-4
-    adversarial_from: int = 1200
+    adversarial_from: int = 1000
     seed: int = 7
     conditioning: Conditioning = "light"
     ema_decay: float = 0.998
@@ -103,6 +103,7 @@ def pretrain(settings: PretrainSettings, folder: Path, *, progress: bool = True)
         WEIGHTS,
         perceptual=None,
         autocast=lambda: torch.autocast("cpu", torch.bfloat16),
+        classes=len(DEFECT_CLASSES),
         label_head=torch.nn.Linear(base.vae.config.latent_channels, len(DEFECT_CLASSES)),
         sees_change=True,
     )
@@ -121,6 +122,7 @@ def pretrain(settings: PretrainSettings, folder: Path, *, progress: bool = True)
             seed=settings.seed,
             warmup_steps=200,
             adversarial_from=settings.adversarial_from,
+            discriminator_ahead=settings.adversarial_from // 10,
             ema_decay=settings.ema_decay,
             sample_every=250,
             checkpoint_every=250,

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from aliaug_edge.model.conditioning import paint
 from aliaug_edge.model.generator import Generator, Parts
 from aliaug_edge.training import discriminator as gan
 from aliaug_edge.training import losses
@@ -45,14 +45,16 @@ def new_learner(
     perceptual: Features | None,
     autocast: Callable[[], torch.autocast],
     *,
+    classes: int,
     label_head: nn.Linear | None = None,
     sees_change: bool = False,
 ) -> Learner:
     """A learner for `parameters` of a generator, with a fresh discriminator beside it.
 
-    `sees_change` is the discriminator's.
+    `classes` is how many there are; `sees_change` is the discriminator's.
     """
-    discriminator = gan.PatchDiscriminator(sees_change=sees_change).to(parameters[0].device)
+    discriminator = gan.PatchDiscriminator(classes, sees_change=sees_change)
+    discriminator = discriminator.to(parameters[0].device)
     if label_head is not None:
         parameters = [*parameters, *label_head.parameters()]
     return Learner(
@@ -61,7 +63,7 @@ def new_learner(
         optimizer=torch.optim.AdamW(parameters, betas=(0.5, 0.99), weight_decay=0.01),
         discriminator=discriminator,
         discriminator_optimizer=torch.optim.AdamW(
-            discriminator.parameters(), betas=(0.5, 0.9), weight_decay=0.0
+            discriminator.parameters(), betas=(0.5, 0.99), weight_decay=0.0
         ),
         weights=weights,
         perceptual=perceptual,
@@ -71,14 +73,20 @@ def new_learner(
 
 
 def train_step(
-    learner: Learner, batch: Batch, embeds: Tensor, noise: Tensor, *, adversarial: bool
+    learner: Learner,
+    batch: Batch,
+    embeds: Tensor,
+    noise: Tensor,
+    *,
+    adversarial: bool,
+    discriminate: bool | None = None,
 ) -> tuple[Metrics, Tensor]:
     """Update both networks on one batch; returns the loss terms and the generated images.
 
     `embeds` (B, 77, D) are the embeddings of `batch.prompts`; `noise` is (B, 4, H/8, W/8).
-    With `adversarial` off the discriminator is neither asked nor trained.
+    `adversarial`: the generator learns from the discriminator. `discriminate`: the discriminator
+    learns, by default when the generator learns from it.
     """
-    painted = paint(batch.mask, batch.class_colour)
     learner.discriminator.requires_grad_(False)
     with learner.autocast():
         parts = learner.generator.forward_parts(
@@ -94,7 +102,7 @@ def train_step(
     terms |= _latent_terms(learner, batch, parts)
     if adversarial:
         with learner.autocast():
-            terms |= _adversarial_terms(learner, batch, output, painted)
+            terms |= _adversarial_terms(learner, batch, output)
     weighted = {k: getattr(learner.weights, k) * v for k, v in terms.items()}
     loss = torch.stack([value.float() for value in weighted.values()]).sum()
     learner.optimizer.zero_grad(set_to_none=True)
@@ -103,8 +111,8 @@ def train_step(
     learner.optimizer.step()
     metrics = {"loss": loss.item(), "grad_norm": grad_norm.item()}
     metrics |= {name: value.item() for name, value in terms.items()}
-    if adversarial:
-        metrics["discriminator"] = _discriminator_step(learner, batch, output.detach(), painted)
+    if adversarial if discriminate is None else discriminate:
+        metrics |= _discriminator_step(learner, batch, output.detach())
     return metrics, output.detach().float()
 
 
@@ -139,31 +147,34 @@ def _latent_terms(learner: Learner, batch: Batch, parts: Parts) -> dict[str, Ten
     return terms
 
 
-def _adversarial_terms(
-    learner: Learner, batch: Batch, output: Tensor, painted: Tensor
-) -> dict[str, Tensor]:
-    logits, features = learner.discriminator(output, batch.image, painted)
-    terms = {"adversarial": gan.generator_loss(logits.float(), gan.patch_weights(batch.mask))}
+def _adversarial_terms(learner: Learner, batch: Batch, output: Tensor) -> dict[str, Tensor]:
+    judge, where = learner.discriminator, (batch.mask, batch.class_index)
+    verdict = judge(output, batch.image, *where)
+    terms = {
+        "adversarial": gan.generator_loss(verdict.realness.float(), gan.patch_weights(batch.mask))
+    }
+    if learner.weights.classified:
+        terms["classified"] = F.cross_entropy(verdict.class_logits.float(), batch.class_index)
     if learner.weights.matching:
         with torch.no_grad():
-            _, wanted = learner.discriminator(batch.target, batch.image, painted)
-        terms["matching"] = losses.feature_loss(features, wanted, batch.paired)
+            wanted = judge(batch.target, batch.image, *where).features
+        terms["matching"] = losses.feature_loss(verdict.features, wanted, batch.paired)
     return terms
 
 
-def _discriminator_step(learner: Learner, batch: Batch, output: Tensor, painted: Tensor) -> float:
-    learner.discriminator.requires_grad_(True)
-    real_painted = paint(batch.real_mask, batch.class_colour)
+def _discriminator_step(learner: Learner, batch: Batch, output: Tensor) -> Metrics:
+    judge = learner.discriminator.requires_grad_(True)
     with learner.autocast():
-        fake, _ = learner.discriminator(output, batch.image, painted)
-        real, _ = learner.discriminator(batch.real, batch.image, real_painted)
-    loss = gan.discriminator_loss(
-        real.float(),
-        fake.float(),
+        fake = judge(output, batch.image, batch.mask, batch.class_index)
+        real = judge(batch.real, batch.image, batch.real_mask, batch.class_index)
+    hinge = gan.discriminator_loss(
+        real.realness.float(),
+        fake.realness.float(),
         gan.patch_weights(batch.real_mask),
         gan.patch_weights(batch.mask),
     )
+    classes = F.cross_entropy(real.class_logits.float(), batch.class_index)  # of real ones alone
     learner.discriminator_optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    (hinge + 0.5 * classes).backward()
     learner.discriminator_optimizer.step()
-    return loss.item()
+    return {"discriminator": hinge.item(), "discriminator_classes": classes.item()}

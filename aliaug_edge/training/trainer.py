@@ -63,9 +63,11 @@ def train(config: TrainConfig, run_dir: Path, *, progress: bool = True) -> Path:
         config.weights,
         perceptual,
         _autocast(config.precision, device),
+        classes=len(prompts),
     )
     embeds = class_embeddings(base.tokenizer, base.text_encoder, list(prompts.values()))
     by_prompt = dict(zip(prompts.values(), embeds, strict=True))
+    adversarial_from = round(config.adversarial_from * config.steps)
     run_loop(
         learner,
         lambda step: draw_defects(
@@ -82,7 +84,8 @@ def train(config: TrainConfig, run_dir: Path, *, progress: bool = True) -> Path:
             steps=config.steps,
             learning_rate=config.learning_rate,
             seed=config.seed,
-            adversarial_from=round(config.adversarial_from * config.steps),
+            adversarial_from=adversarial_from,
+            discriminator_ahead=adversarial_from // 4,
             ema_decay=config.ema_decay,
             sample_every=max(1, min(200, config.steps // 5)),
         ),

@@ -23,6 +23,7 @@ from aliaug_edge.training.trainer import _frozen_features
 from tests.support.bases import TEXT_WIDTH, micro_base
 
 Draw = Callable[..., Batch]
+CLASSES = 2
 
 
 @pytest.fixture
@@ -38,7 +39,8 @@ def learner() -> Learner:
     generator = generator_from(micro_base(), "light")
     features = _frozen_features(generator)
     add_adapters(generator, TrainConfig(data="").adapters)
-    parameters, discriminator = trainable_parameters(generator), PatchDiscriminator(width=8)
+    parameters = trainable_parameters(generator)
+    discriminator = PatchDiscriminator(CLASSES, width=8)
     return Learner(
         generator=generator,
         parameters=parameters,
@@ -84,7 +86,7 @@ def test_without_the_adversarial_part_the_discriminator_stays(
     before = values(learner.discriminator.parameters())
     metrics, _ = train_step(learner, batch, *conditions(batch), adversarial=False)
     assert not changed(learner.discriminator.parameters(), before)
-    assert not {"adversarial", "matching", "discriminator"} & set(metrics)
+    assert not {"adversarial", "matching", "classified", "discriminator"} & set(metrics)
 
 
 def test_the_generator_s_loss_gives_the_discriminator_no_gradient(
@@ -93,9 +95,9 @@ def test_the_generator_s_loss_gives_the_discriminator_no_gradient(
     """Seen at the moment between the generator's step and the discriminator's own."""
     seen = []
 
-    def stop(learner: Learner, *_: object) -> float:
+    def stop(learner: Learner, *_: object) -> dict[str, float]:
         seen.extend(p.grad for p in learner.discriminator.parameters())
-        return 0.0
+        return {}
 
     monkeypatch.setattr(step_module, "_discriminator_step", stop)
     train_step(learner, batch, *conditions(batch), adversarial=True)
@@ -108,7 +110,7 @@ def test_the_discriminator_s_loss_gives_the_generator_no_gradient(
 ) -> None:
     inner, kept = step_module._discriminator_step, []
 
-    def watch(learner: Learner, *rest: object) -> float:
+    def watch(learner: Learner, *rest: object) -> dict[str, float]:
         kept.append([None if p.grad is None else p.grad.clone() for p in learner.parameters])
         return inner(learner, *rest)  # type: ignore[arg-type]
 
@@ -146,9 +148,10 @@ def test_a_term_of_weight_zero_is_not_computed(learner: Learner, batch: Batch) -
         raise AssertionError("the perceptual features were asked for")
 
     learner.perceptual = fail
-    learner.weights = LossWeights(perceptual=0.0, gradient=0.0, matching=0.0)
+    learner.weights = LossWeights(perceptual=0.0, gradient=0.0, matching=0.0, classified=0.0)
     metrics, _ = train_step(learner, batch, *conditions(batch), adversarial=True)
-    assert not {"perceptual", "gradient", "matching", "latent"} & set(metrics)
+    absent = {"perceptual", "gradient", "matching", "classified", "latent", "label"}
+    assert not absent & set(metrics)
 
 
 def test_under_the_mask_an_unpaired_batch_teaches_through_the_discriminator_alone(
@@ -170,27 +173,54 @@ def test_the_perceptual_reference_does_not_learn(learner: Learner, batch: Batch)
         assert torch.equal(old, new)
 
 
-def test_the_discriminator_sees_the_colour_of_the_class(batch: Batch) -> None:
-    discriminator = PatchDiscriminator(width=8)
-    red, green = (
-        batch.mask * torch.tensor(c)[None, :, None, None]
-        for c in (class_colour(0), class_colour(1))
-    )
-    logits, features = discriminator(batch.image, batch.image, red)
-    assert logits.shape == (4, 1, 4, 4)
-    assert len(features) == 3
-    assert not torch.equal(logits, discriminator(batch.image, batch.image, green)[0])
+def test_the_discriminator_s_verdict_depends_on_the_class(batch: Batch) -> None:
+    discriminator = PatchDiscriminator(CLASSES, width=8).eval()
+    one, other = torch.zeros(4, dtype=torch.int64), torch.ones(4, dtype=torch.int64)
+    of_one = discriminator(batch.image, batch.image, batch.mask, one)
+    of_other = discriminator(batch.image, batch.image, batch.mask, other)
+    assert of_one.realness.shape == (4, 1, 4, 4)
+    assert len(of_one.features) == 3
+    assert not torch.equal(of_one.realness, of_other.realness)
+    assert of_one.class_logits.shape == (4, CLASSES)
+    assert torch.equal(of_one.class_logits, of_other.class_logits)  # it is not told the answer
 
 
 @pytest.mark.parametrize("sees_change", [True, False])
 def test_the_discriminator_knows_the_good_image_only_if_it_may(
     batch: Batch, sees_change: bool
 ) -> None:
-    discriminator = PatchDiscriminator(width=8, sees_change=sees_change).eval()
-    painted = batch.mask.expand(-1, 3, -1, -1)
-    unchanged, _ = discriminator(batch.image, batch.image, painted)
-    changed, _ = discriminator(batch.image, batch.image.flip(3), painted)
+    discriminator = PatchDiscriminator(CLASSES, width=8, sees_change=sees_change).eval()
+    unchanged, changed = (
+        discriminator(batch.image, good, batch.mask, batch.class_index).realness
+        for good in (batch.image, batch.image.flip(3))
+    )
     assert torch.equal(unchanged, changed) != sees_change
+
+
+def test_the_discriminator_may_learn_ahead_of_the_generator(learner: Learner, batch: Batch) -> None:
+    before = values(learner.discriminator.parameters())
+    metrics, _ = train_step(
+        learner, batch, *conditions(batch), adversarial=False, discriminate=True
+    )
+    assert changed(learner.discriminator.parameters(), before)
+    assert "discriminator" in metrics
+    assert not {"adversarial", "matching", "classified"} & set(metrics)
+
+
+def test_the_discriminator_learns_classes_from_real_defects_alone(
+    learner: Learner, batch: Batch
+) -> None:
+    """Whatever the generator made, the classifier's gradient is the same."""
+    grads = []
+    for output in (batch.image, torch.zeros_like(batch.image)):
+        torch.manual_seed(0)
+        learner.discriminator = PatchDiscriminator(CLASSES, width=8)
+        learner.discriminator_optimizer = torch.optim.SGD(learner.discriminator.parameters(), 0.0)
+        step_module._discriminator_step(learner, batch, output)
+        weight = learner.discriminator.classify.weight
+        assert weight.grad is not None
+        grads.append(weight.grad.clone())
+    assert torch.allclose(grads[0], grads[1], atol=1e-6)
 
 
 def test_the_label_s_loss_reaches_the_unet_and_its_head(learner: Learner, batch: Batch) -> None:

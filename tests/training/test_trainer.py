@@ -175,6 +175,26 @@ def test_the_average_is_saved_where_it_is_asked_for(
     assert result_of(plain)[name] != result_of(finished)[name]
 
 
+@pytest.mark.parametrize("share, expected", [(0.5, "...D" + "G" * 4), (1.0, "." * 8)])
+def test_the_discriminator_learns_ahead_of_the_generator(
+    new_config: NewConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    share: float,
+    expected: str,
+) -> None:
+    """Per step: nobody asks it (.), it learns alone (D), the generator learns from it too (G)."""
+    inner, seen = loop.train_step, []
+
+    def watch(*arguments: object, adversarial: bool, discriminate: bool) -> object:
+        seen.append("G" if adversarial else "D" if discriminate else ".")
+        return inner(*arguments, adversarial=adversarial, discriminate=discriminate)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "train_step", watch)
+    train(new_config(steps=8, adversarial_from=share), tmp_path / "run", progress=False)
+    assert "".join(seen) == expected
+
+
 def test_the_loss_falls(new_config: NewConfig, tmp_path: Path) -> None:
     config = new_config(steps=40, batch_size=4, adversarial_from=1.0, learning_rate=5e-3)
     first, last = losses_of(train(config, tmp_path / "run", progress=False))
