@@ -4,8 +4,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-OUT    ?= demo
 DATA   ?=
+OUT    ?= demo$(if $(DATA),-$(notdir $(DATA:/=)))
 
 .PHONY: setup demo test lint unit test-slow benchmarks tiny clean
 
@@ -40,8 +40,7 @@ benchmarks: setup
 	$(BIN)/python benchmarks/cold_start.py
 	$(BIN)/python benchmarks/generate_overhead.py tiny
 
-# The base and bundle inside the package, from nothing. The shipped ones took several legs; see the
-# model card.
+# The base and bundle inside the package, from nothing.
 TINY := aliaug_edge/assets/tiny
 tiny: setup
 	$(BIN)/ali-aug pretrain --out runs/tiny
@@ -51,4 +50,4 @@ tiny: setup
 	cp -r runs/bundle/tiny $(TINY)/bundle
 
 clean:
-	rm -rf demo build dist
+	rm -rf demo demo-* build dist
