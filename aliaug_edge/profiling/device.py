@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import platform
 import sys
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import PurePosixPath
 from typing import Any
 
 from aliaug_edge import __version__
@@ -57,15 +59,15 @@ def peak_rss_mib() -> float | None:
 
 
 def model_card(bundle: Bundle) -> dict[str, Any]:
-    """The bundle's identity and sizes in MB (10⁶ bytes)."""
+    """The bundle's identity and sizes in MB (10⁶ bytes): of what `generate` loads, and of all."""
     return {
         "name": bundle.name,
         "sha256": bundle.sha256,
         "conditioning": bundle.conditioning,
         "label_carrier": bundle.label_carrier,
         "precision": bundle.precision,
-        "model_mb": _megabytes(bundle, bundle.graphs["generator"].path),
-        "bundle_mb": _megabytes(bundle, ""),
+        "model_mb": _megabytes(bundle, _model_files(bundle, "generator")),
+        "bundle_mb": _megabytes(bundle, bundle.files),
     }
 
 
@@ -86,8 +88,17 @@ def flop_count(bundle: Bundle, graph: str, size_hw: tuple[int, int]) -> float | 
     return None
 
 
-def _megabytes(bundle: Bundle, prefix: str) -> float:
-    """Files whose path begins with `prefix`: a graph and the weights that lie beside it."""
-    listed = bundle.files.items()
-    total = sum(int(facts["bytes"]) for path, facts in listed if path.startswith(prefix))
-    return round(total / 1e6, 3)
+def _model_files(bundle: Bundle, graph: str) -> list[str]:
+    """`graph` and the weights beside it: all of its folder that is not another graph's own.
+
+    Weights lie outside the graphs, in one file that all of them share (decision 5); a file named
+    after a graph (`unet.onnx.data`) is that graph's.
+    """
+    folder = PurePosixPath(bundle.graphs[graph].path).parent
+    others = tuple(spec.path for name, spec in bundle.graphs.items() if name != graph)
+    beside = (path for path in bundle.files if PurePosixPath(path).parent == folder)
+    return [path for path in beside if not path.startswith(others)]
+
+
+def _megabytes(bundle: Bundle, paths: Iterable[str]) -> float:
+    return round(sum(int(bundle.files[path]["bytes"]) for path in paths) / 1e6, 3)

@@ -6,13 +6,14 @@ import typer
 from support.bundles import make_bundle
 from typer.testing import CliRunner
 
+from aliaug_edge.assets import resolve_bundle
 from aliaug_edge.bundle import load_bundle, save_manifest
 from aliaug_edge.cli.app import ErrorBoundary
 from aliaug_edge.cli.profile import profile
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.files import json_text
 from aliaug_edge.profiling import Rules, profile_bundle, profile_text
-from aliaug_edge.profiling.device import flop_count, machine_card, peak_rss_mib
+from aliaug_edge.profiling.device import flop_count, machine_card, model_card, peak_rss_mib
 from aliaug_edge.profiling.peak import SIDE, measured_peak_gflops
 from aliaug_edge.profiling.stages import FUSED
 
@@ -98,6 +99,23 @@ def test_the_default_size_is_the_smallest(measured):
 def test_memory_and_model_size_have_plausible_values(measured):
     assert measured["peak_rss_mib"] > 20
     assert 0 < measured["bundle"]["model_mb"] < measured["bundle"]["bundle_mb"]
+
+
+def test_the_model_size_counts_the_weights_that_lie_beside_the_graph():
+    bundle = load_bundle(resolve_bundle("tiny"))
+    model_mb = model_card(bundle)["model_mb"]
+    files = [bundle.graph_path("generator"), bundle.root / "onnx/weights.bin"]
+    assert model_mb == pytest.approx(sum(path.stat().st_size for path in files) / 1e6, abs=1e-3)
+    assert model_mb > 5  # the graph alone has a quarter of a megabyte
+
+
+def test_weights_named_after_another_graph_are_not_counted(tmp_path):
+    root = make_bundle(tmp_path / "b")
+    before = model_card(load_bundle(root))["model_mb"]
+    (root / "onnx/unet.onnx.data").write_bytes(b"0" * 300_000)
+    (root / "onnx/generator.onnx.data").write_bytes(b"0" * 200_000)
+    save_manifest(root, json.loads((root / "bundle.json").read_text()))
+    assert model_card(load_bundle(root))["model_mb"] == pytest.approx(before + 0.2, abs=1e-3)
 
 
 def test_the_text_has_a_row_per_stage_and_every_column_of_equal_width(measured):
