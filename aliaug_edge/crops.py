@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from aliaug_edge.shrinking import shrunk
+
 CONTEXT = 1.5  # a window's side is at least this many times the longer side of the mask's box
 
 UInt8 = NDArray[np.uint8]
@@ -102,9 +104,11 @@ def resize(image: UInt8, size_hw: tuple[int, int]) -> UInt8:
 
 
 def resize_mask(mask: UInt8, size_hw: tuple[int, int]) -> UInt8:
-    """`mask` (H, W) of 0 and 255 at another size; thin parts survive shrinking (threshold 1/4)."""
+    """`mask` (H, W) of 0 and 255 at another size; shrinking keeps its thin parts (`shrunk`)."""
     if mask.shape == size_hw:
         return mask
+    if size_hw[0] <= mask.shape[0] and size_hw[1] <= mask.shape[1]:
+        return shrunk(mask, size_hw)
     return np.where(resize(mask, size_hw) >= 64, 255, 0).astype(np.uint8)
 
 
