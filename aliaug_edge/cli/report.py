@@ -32,7 +32,7 @@ def report(
     from aliaug_edge.assets import resolve_bundle
     from aliaug_edge.files import write_text
     from aliaug_edge.report import collect_report, render_report
-    from aliaug_edge.report.collect import read_commands
+    from aliaug_edge.report.read import read_commands
 
     if not any((run, bundle, dataset, profile)):
         raise typer.BadParameter("give at least one of --run, --bundle, --dataset, --profile")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,17 +10,14 @@ from typing import Any
 
 from aliaug_edge import imaging
 from aliaug_edge.bundle import Bundle, load_bundle
-from aliaug_edge.errors import DataError
 from aliaug_edge.report.data import Curve, Picture, ReportData
 from aliaug_edge.report.pictures import collect_pictures
+from aliaug_edge.report.read import STATUSES, Record, read_profile, read_records, read_run
 
 TITLE = "Synthetic defects: from training to labelled images"
 STRIPS = 3
-STATUSES = ("kept", "rejected", "failed")
 _NOT_CURVES = ("step", "seconds")
 _SHOWN_APART = ("flops",)  # in the latency table
-
-Record = dict[str, Any]
 
 
 def collect_report(
@@ -42,10 +38,9 @@ def collect_report(
         AliAugError: something that was named is not there or cannot be read.
     """
     bundle = load_bundle(bundle_dir) if bundle_dir else None
-    config = _run_config(run_dir) if run_dir else {}
-    metrics = _metrics(run_dir) if run_dir else []
+    config, metrics = read_run(run_dir) if run_dir else ({}, [])
     records = read_records(dataset_dir) if dataset_dir else []
-    profile = _read_json(profile_json) if profile_json else None
+    profile = read_profile(profile_json) if profile_json else None
     classes, notes = collect_pictures(dataset_dir, records, data_root, images_dir)
     return ReportData(
         title=TITLE,
@@ -61,45 +56,6 @@ def collect_report(
         provenance=_provenance(bundle, config),
         notes=tuple(notes),
     )
-
-
-def read_records(dataset_dir: Path) -> list[Record]:
-    """The lines of `samples.jsonl`, in their order.
-
-    Raises:
-        DataError: missing or not JSON lines with a status and a class.
-    """
-    path = dataset_dir / "samples.jsonl"
-    records = _read_lines(path)
-    for number, record in enumerate(records, start=1):
-        if record.get("status") not in STATUSES or "defect_class" not in record:
-            raise DataError(f"{path}, line {number}: expected a status and a defect_class")
-    return records
-
-
-def read_commands(path: Path) -> tuple[str, ...]:
-    """The commands in a text file, one per line; empty lines and # comments are left out.
-
-    Raises:
-        DataError: the file cannot be read.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
-    return tuple(line.strip() for line in lines if line.strip() and line.lstrip()[0] != "#")
-
-
-def _run_config(run_dir: Path) -> Record:
-    if not run_dir.is_dir():
-        raise DataError(f"{run_dir} is not a folder; give one that `ali-aug train` wrote")
-    path = run_dir / "config.json"
-    return _read_json(path) if path.is_file() else {}
-
-
-def _metrics(run_dir: Path) -> list[Record]:
-    path = run_dir / "metrics.jsonl"
-    return _read_lines(path) if path.is_file() else []
 
 
 def _curves(metrics: Sequence[Record]) -> list[Curve]:
@@ -160,7 +116,7 @@ def _facts(
         ]
     if metrics:
         batch = f" of {config['batch_size']}" if "batch_size" in config else ""
-        facts.append(("Training", f"{metrics[-1].get('step', '?')} steps{batch}"))
+        facts.append(("Training", f"{metrics[-1]['step']} steps{batch}"))
     if records:
         kept = sum(record["status"] == "kept" for record in records)
         facts.append(("Generated", f"{len(records)} requested, {kept} kept"))
@@ -169,8 +125,8 @@ def _facts(
     if bundle and bundle.parity.get("verdict"):
         facts.append(("Parity", str(bundle.parity["verdict"])))
     if profile:
-        facts.append(("Machine", _machine_line(profile.get("machine") or {})))
-        facts += [("Speed", _speed_line(profile, e)) for e in (profile.get("engines") or [])[:1]]
+        facts.append(("Machine", _machine_line(profile["machine"])))
+        facts += [("Speed", _speed_line(profile, e)) for e in profile["engines"][:1]]
     return facts
 
 
@@ -200,26 +156,6 @@ def _provenance(bundle: Bundle | None, config: Mapping[str, Any]) -> dict[str, A
         shown.update({f"bundle {key}": value for key, value in listed if key not in _SHOWN_APART})
     shown.update({f"training {key}": value for key, value in sorted(config.items())})
     return shown
-
-
-def _read_json(path: Path) -> Record:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise DataError(f"{path}: expected a JSON object")
-    return document
-
-
-def _read_lines(path: Path) -> list[Record]:
-    try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as JSON lines: {error}") from error
-    if not all(isinstance(row, dict) for row in rows):
-        raise DataError(f"{path}: expected one JSON object per line")
-    return rows
 
 
 def _is_number(value: Any) -> bool:

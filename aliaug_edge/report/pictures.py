@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from aliaug_edge import crops, imaging
 from aliaug_edge.data.load import load_pair
-from aliaug_edge.data.procedural import render_surface
 from aliaug_edge.data.reader import load_dataset
 from aliaug_edge.data.samples import Sample
-from aliaug_edge.generation.request import PROCEDURAL
 from aliaug_edge.labels.sheet import GAIN, amplified_difference
+from aliaug_edge.profiling.table import counted
 from aliaug_edge.report.data import ClassPictures, Picture, PictureRow
+from aliaug_edge.report.goods import GoodImages
 
 MOST_ROWS = 24
 ROWS_PER_CLASS = 4
@@ -48,7 +48,7 @@ def collect_pictures(
     kept = [record for record in records if record["status"] == "kept"]
     names = sorted({record["defect_class"] for record in kept})
     each = max(1, min(ROWS_PER_CLASS, MOST_ROWS // max(1, len(names))))
-    goods = _GoodImages(data_root, images_dir)
+    goods = GoodImages(data_root, images_dir)
     real = _real_defects(data_root) if data_root else {}
     classes = []
     for name in names[:MOST_ROWS]:
@@ -57,48 +57,31 @@ def collect_pictures(
         sizes = sorted({_model_hw(record) for record in chosen})
         beside = tuple(_cut_out(sample, sizes) for sample in real.get(name, ()))
         classes.append(ClassPictures(name, rows, beside))
-    notes = []
-    if goods.missing:
-        notes.append(
-            f"{len(goods.missing)} good images were not found ({goods.missing[0]}); give their "
-            "folder with --images to see them and the difference"
-        )
+    notes = _notes(goods)
     if len(names) > MOST_ROWS:
         notes.append(f"pictures of {MOST_ROWS} of {len(names)} classes are shown")
     return tuple(classes), notes
 
 
-class _GoodImages:
-    """Finds good images by the names that samples.jsonl keeps; remembers which were missing."""
-
-    def __init__(self, data_root: Path | None, images_dir: Path | None) -> None:
-        self.missing: list[str] = []
-        self._folders = [folder for folder in (images_dir, data_root) if folder is not None]
-        self._below: dict[str, Path] = {}
-        if data_root is not None:
-            for path in sorted(data_root.rglob("*"), reverse=True):  # the first by name wins
-                if path.parent.name == "good" or path.parent.name == "images":
-                    self._below[path.name] = path
-
-    def load(self, name: str, hw: tuple[int, int]) -> UInt8 | None:
-        """The image, (H, W, 3) uint8 of size `hw`, or None."""
-        if name.startswith(PROCEDURAL):
-            return render_surface(int(name.removeprefix(PROCEDURAL)), *hw)
-        candidates = [folder / name for folder in self._folders] + [self._below.get(name)]
-        for path in candidates:
-            if path is not None and path.is_file():
-                image = imaging.load_image(path)
-                if image.shape[:2] == hw:
-                    return image
-        self.missing.append(name)
-        return None
+def _notes(goods: GoodImages) -> list[str]:
+    """What is said of good photos that cannot be shown, and how to show them."""
+    said = (
+        (goods.missing, "were not found"),
+        (goods.others, "are not those of the samples: others of the same name"),
+    )
+    return [
+        f"{counted(len(names), 'good image')} {what} ({names[0]}); give their folder with --images "
+        "to see them and the difference"
+        for names, what in said
+        if names
+    ]
 
 
-def _row(dataset_dir: Path, record: Record, goods: _GoodImages) -> PictureRow:
+def _row(dataset_dir: Path, record: Record, goods: GoodImages) -> PictureRow:
     generated = imaging.load_image(dataset_dir / record["image"])
     mask = imaging.load_mask(dataset_dir / record["mask"])
     hw = (generated.shape[0], generated.shape[1])
-    good = goods.load(record["source_image"], hw)
+    good = goods.load(record, generated, mask)
     shown: list[tuple[str, UInt8]] = [("mask", mask), ("generated", generated)]
     if good is not None:
         difference = amplified_difference(good, generated)
@@ -120,14 +103,14 @@ def picture(image: UInt8, title: str, *, synthetic: bool) -> Picture:
 
 def _view(record: Record, hw: tuple[int, int]) -> crops.Window:
     """The window that the model worked on, as far as it lies inside the photo."""
-    top, left, height, width = record.get("window") or (0, 0, *hw)
+    top, left, height, width = record["window"]
     bottom, right = min(top + height, hw[0]), min(left + width, hw[1])
     top, left = max(top, 0), max(left, 0)
     return crops.Window(top, left, bottom - top, right - left)
 
 
 def _model_hw(record: Record) -> tuple[int, int]:
-    _, _, height, width = record.get("window") or (0, 0, 128, 128)
+    _, _, height, width = record["window"]
     return height, width
 
 
@@ -137,20 +120,16 @@ def _scaled_down(image: UInt8) -> UInt8:
 
 
 def _row_title(record: Record) -> str:
-    index = record.get("index")
-    number = f"{index:06d}" if isinstance(index, int) else Path(record["image"]).stem
-    return f"{number} · {record['source_image']}"
+    return f"{record['index']:06d} · {record['source_image']}"
 
 
 def _row_caption(record: Record) -> str:
-    scores = record.get("scores") or {}
-    facts = [
-        ("seed {}", record.get("seed")),
-        ("severity {:.2f}", record.get("severity")),
-        ("change inside {:.0f} grey levels", scores.get("change_inside")),
-        ("outside preserved to {:.0f} dB", scores.get("preservation_db")),
-    ]
-    return " · ".join(text.format(value) for text, value in facts if value is not None)
+    scores = record["scores"]
+    return (
+        f"seed {record['seed']} · severity {record['severity']:.2f} · "
+        f"change inside {scores['change_inside']:.0f} grey levels · "
+        f"outside preserved to {scores['preservation_db']:.0f} dB"
+    )
 
 
 def _real_defects(data_root: Path) -> dict[str, list[Sample]]:

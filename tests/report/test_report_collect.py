@@ -1,5 +1,4 @@
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -10,7 +9,6 @@ from typer.testing import CliRunner
 from aliaug_edge.bundle import load_bundle, save_manifest
 from aliaug_edge.cli.app import ErrorBoundary
 from aliaug_edge.cli.report import report
-from aliaug_edge.errors import DataError
 from aliaug_edge.files import write_json
 from aliaug_edge.generation.request import RunSettings
 from aliaug_edge.generation.run import generate_dataset
@@ -115,18 +113,6 @@ def test_curves_are_the_logged_values_without_step_and_seconds(made):
     assert [curve.name for curve in collected(made).curves] == ["loss", "l1"]
 
 
-def test_without_the_good_images_there_is_a_note_and_no_difference(made):
-    data = collected(made, data_root=None)
-    assert "good images were not found" in data.notes[0]
-    assert [p.title for p in data.classes[0].rows[0].pictures][:2] == ["mask", "generated"]
-
-
-def test_good_images_may_lie_in_a_folder_of_their_own(made, tmp_path):
-    shutil.copytree(made / "data/train/good", tmp_path / "photos")
-    data = collected(made, data_root=None, images_dir=tmp_path / "photos")
-    assert data.notes == ()
-
-
 def test_drawn_surfaces_are_drawn_again(made, tmp_path):
     bundle = load_bundle(made / "bundle")
     settings = RunSettings(count=2, labels=(), procedural_hw=(80, 96))
@@ -159,21 +145,6 @@ def test_rejected_samples_are_counted_with_their_reason(tmp_path):
     assert data.counts["crack"] == {"kept": 0, "rejected": 2, "failed": 0}
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "said"),
-    [
-        ("samples.jsonl", "{not json}\n", "cannot be read as JSON lines"),
-        ("samples.jsonl", '{"status": "lost", "defect_class": "crack"}\n', "line 1: expected a st"),
-        ("samples.jsonl", "[1]\n", "expected one JSON object per line"),
-        ("other", "", "samples.jsonl cannot be read"),
-    ],
-)
-def test_a_damaged_dataset_is_one_clear_error(tmp_path, name, content, said):
-    (tmp_path / name).write_text(content)
-    with pytest.raises(DataError, match=said):
-        collect_report(dataset_dir=tmp_path)
-
-
 @pytest.fixture
 def command():
     app = typer.Typer(cls=ErrorBoundary, pretty_exceptions_enable=False)
@@ -201,6 +172,15 @@ def test_nothing_to_report_is_a_usage_error(command):
     result = command()
     assert result.exit_code == 2
     assert "--dataset" in result.stderr
+
+
+def test_what_is_no_profile_is_one_clear_line_and_no_file(command, made, tmp_path):
+    out = tmp_path / "r.html"
+    result = command("--profile", made / "dataset/summary.json", "-o", out)
+    assert result.exit_code == 1
+    assert "is not a profile of ali-aug" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not out.exists()
 
 
 def test_a_run_folder_that_is_not_there_is_one_clear_line(command, tmp_path):
