@@ -25,11 +25,11 @@ LABEL = "label"  # in a record: the image's size and its instances, until the la
 Record = dict[str, Any]
 
 
-def claim(out_dir: Path, document: Mapping[str, Any]) -> None:
-    """Make `out_dir` ours: write `document` as its request.json, or find the same one there.
+def check(out_dir: Path, document: Mapping[str, Any]) -> None:
+    """Whether a run of `document` may use `out_dir`; writes nothing.
 
     Raises:
-        OutputError: the folder holds something else, another request, or cannot be written.
+        OutputError: the folder holds something else or another request, or cannot be read.
     """
     try:
         taken = sorted(p.name for p in out_dir.iterdir()) if out_dir.exists() else []
@@ -39,7 +39,6 @@ def claim(out_dir: Path, document: Mapping[str, Any]) -> None:
         ) from error
     if REQUEST in taken:
         _require_same(out_dir, document)
-        files.remove_temporaries(out_dir)
         return
     foreign = [name for name in taken if not files.is_temporary(name, REQUEST)]
     if foreign:
@@ -47,8 +46,20 @@ def claim(out_dir: Path, document: Mapping[str, Any]) -> None:
             f"{out_dir} holds something else ({', '.join(foreign[:3])}); "
             "choose another output folder or an empty one"
         )
+
+
+def claim(out_dir: Path, document: Mapping[str, Any]) -> None:
+    """Make `out_dir` ours: write `document` as its request.json, or find the same one there.
+
+    Only for who holds the folder (`lock.exclusive`): what looks left over is swept.
+
+    Raises:
+        OutputError: as `check`, or the folder cannot be written.
+    """
+    check(out_dir, document)
     files.remove_temporaries(out_dir)
-    files.write_json(out_dir / REQUEST, document)
+    if not (out_dir / REQUEST).exists():
+        files.write_json(out_dir / REQUEST, document)
 
 
 class Records(Mapping[int, Record]):
@@ -94,6 +105,20 @@ def write_record(out_dir: Path, index: int, record: Record) -> None:
     """
     text = json.dumps(record, sort_keys=True, allow_nan=False)
     files.write_text(_record_path(out_dir, index), text)
+
+
+def require_all(out_dir: Path, records: Mapping[int, Record], count: int) -> None:
+    """Refuse to assemble a dataset from fewer `records` than there were requests.
+
+    Raises:
+        OutputError: some are missing.
+    """
+    missing = [index for index in range(count) if index not in records]
+    if missing:
+        raise OutputError(
+            f"{out_dir}: {len(missing)} of {count} samples are gone, first {missing[0]:06d}; "
+            "something removed them during the run; run the same command again to make them"
+        )
 
 
 def require_engine(out_dir: Path, records: Mapping[int, Record], engine: str) -> None:

@@ -15,6 +15,7 @@ from aliaug_edge.bundle import Bundle
 from aliaug_edge.errors import DataError, OutputError
 from aliaug_edge.generation import folder
 from aliaug_edge.generation.assemble import assemble
+from aliaug_edge.generation.lock import exclusive
 from aliaug_edge.generation.pipeline import Pipeline
 from aliaug_edge.generation.placement import PlacementError
 from aliaug_edge.generation.plan import checked_plan
@@ -54,30 +55,46 @@ def generate_dataset(
 
     Raises:
         BundleError: unknown class. DataError: no images, or masks that cannot be used.
-        OutputError: `out_dir` holds something else or another request, or cannot be written.
+        OutputError: `out_dir` holds something else or another request, another run is writing to
+            it, or it cannot be written.
     """
     started = time.perf_counter()
     job, requests = checked_plan(bundle, settings, images_dir, masks_dir)
     _require_apart(out_dir, images_dir, masks_dir)
-    folder.claim(out_dir, _request_document(job))
-    if folder.is_complete(out_dir):
-        folder.drop_records(out_dir)
-        samples = folder.read_samples(out_dir)
-        return summarise(out_dir, samples, time.perf_counter() - started)
+    document = _request_document(job)
+    folder.check(out_dir, document)
+    with exclusive(out_dir):
+        folder.claim(out_dir, document)
+        if folder.is_complete(out_dir):
+            folder.drop_records(out_dir)
+            samples = folder.read_samples(out_dir)
+            return summarise(out_dir, samples, time.perf_counter() - started)
+        show = partial(progress or _silent, len(requests))
+        made, engine_s = _make_missing(job, requests, out_dir, threads, show)
+        records = folder.read_records(out_dir)
+        folder.require_all(out_dir, records, len(requests))
+        assemble(out_dir, records, job.settings, job.sources)
+        summary = summarise(out_dir, records, time.perf_counter() - started, engine_s, made)
+        folder.complete(out_dir, summary.counts())  # from here on there are no records
+        return summary
+
+
+def _make_missing(
+    job: Job,
+    requests: list[Request],
+    out_dir: Path,
+    threads: int | None,
+    show: Callable[[int], None],
+) -> tuple[int, float]:
+    """Make what has no record yet; how many those were, and the seconds in the engine."""
     records = folder.read_records(out_dir)
     todo = [request for request in requests if request.index not in records]
-    engine_s = 0.0
-    if todo:
-        show = partial(progress or _silent, len(requests))
-        with Pipeline(bundle, job.settings.engine, threads, batch=1) as pipeline:
-            folder.require_engine(out_dir, records, pipeline.engine_name())
-            _make(job, todo, pipeline, out_dir, show)
-        engine_s = pipeline.engine_s
-        records = folder.read_records(out_dir)
-    assemble(out_dir, records, job.settings, job.sources)
-    summary = summarise(out_dir, records, time.perf_counter() - started, engine_s, len(todo))
-    folder.complete(out_dir, summary.counts())  # from here on there are no records
-    return summary
+    if not todo:
+        return 0, 0.0
+    with Pipeline(job.bundle, job.settings.engine, threads, batch=1) as pipeline:
+        folder.require_engine(out_dir, records, pipeline.engine_name())
+        _make(job, todo, pipeline, out_dir, show)
+    return len(todo), pipeline.engine_s
 
 
 def _make(

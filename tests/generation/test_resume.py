@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -50,27 +51,31 @@ class Command:
         self.arguments = ["generate", str(bundle_dir), "--images", str(good_dir), "--seed", "5"]
         self.arguments += ["-n", str(COUNT), "--engine", "onnxruntime-cpu", "--threads", "1"]
 
-    def __call__(
+    def start(
         self,
         out: Path,
         number: int = 0,
         when: str = "before",
         at: int = 0,
         file_limit: int | None = None,
-    ) -> subprocess.CompletedProcess[str]:
+    ) -> subprocess.Popen[str]:
         def limit() -> None:
             if file_limit is not None:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
 
         child = [sys.executable, "-c", CHILD, str(int(number)), when, str(at)]
-        return subprocess.run(
+        return subprocess.Popen(
             [*child, *self.arguments, "--out", str(out)],
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=120,
             preexec_fn=limit,
-            check=False,
         )
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> subprocess.CompletedProcess[str]:
+        with self.start(*arguments, **keywords) as process:
+            stdout, stderr = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
 @pytest.fixture
@@ -123,6 +128,31 @@ def test_ctrl_c_gives_130_one_line_and_a_run_that_continues(
     assert done.stderr.strip() == "interrupted"
     assert not list(out.rglob(".*.tmp"))
     assert command(out).returncode == 0
+    assert hash_of(out) == reference
+
+
+def stopped(process: subprocess.Popen[str]) -> bool:
+    """Wait until `process` has stopped itself; False when it ended instead."""
+    _, status = os.waitpid(process.pid, os.WUNTRACED)
+    return os.WIFSTOPPED(status)
+
+
+@pytest.mark.parametrize("at", [2, 9, 17])
+def test_a_second_run_into_the_folder_is_refused_and_harms_nothing(
+    command, reference, tmp_path, hash_of, at
+):
+    """The first run stops in mid-write, with a temporary file that the second must not sweep."""
+    out = tmp_path / "out"
+    with command.start(out, signal.SIGSTOP, "before", at) as first:
+        assert stopped(first)
+        before = hash_of(out)
+        second = command(out)
+        assert second.returncode == 1
+        assert second.stderr.startswith(f"error: another run is writing to {out}; wait")
+        assert len(second.stderr.splitlines()) == 1
+        assert hash_of(out) == before
+        first.send_signal(signal.SIGCONT)
+        assert first.wait(120) == 0
     assert hash_of(out) == reference
 
 

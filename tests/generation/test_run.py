@@ -40,6 +40,7 @@ def test_every_request_is_a_line_and_the_counts_add_up(bundle, good_dir, tmp_pat
         assert record["precision"] == "fp32"
         assert set(record["scores"]) == {
             "change_inside",
+            "change_least",
             "change_outside",
             "preservation_db",
             "contrast_to_texture",
@@ -286,6 +287,23 @@ def test_another_engine_does_not_continue_a_run(bundle, good_dir, tmp_path):
     records = {0: {**lines(out)[0], "engine": "onnxruntime-cuda"}}
     with pytest.raises(OutputError, match="begun with the engine onnxruntime-cuda, this is"):
         require_engine(out, records, "onnxruntime-cpu")
+
+
+def test_a_dataset_is_not_assembled_from_fewer_records_than_requests(
+    bundle, good_dir, tmp_path, hash_of
+):
+    generate_dataset(bundle, SETTINGS, tmp_path / "reference", good_dir)
+    out = tmp_path / "out"
+
+    def lose(requested: int, done: int) -> None:
+        if done == requested:
+            (out / ".records" / "000002.json").unlink()
+
+    with pytest.raises(OutputError, match="1 of 8 samples are gone, first 000002"):
+        generate_dataset(bundle, SETTINGS, out, good_dir, progress=lose)
+    assert not (out / "summary.json").exists()
+    generate_dataset(bundle, SETTINGS, out, good_dir)
+    assert hash_of(out) == hash_of(tmp_path / "reference")
 
 
 def test_progress_reaches_the_number_requested(bundle, good_dir, tmp_path):
