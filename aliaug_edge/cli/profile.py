@@ -25,8 +25,9 @@ def profile(
         str | None, typer.Option(help="128 or 128x192 (height x width); the smallest if left out.")
     ] = None,
     engine: Annotated[
-        str, typer.Option(help="Engine; with :N on N threads, as onnxruntime-cpu:1.")
-    ] = "auto",
+        str | None,
+        typer.Option(help="Engine, auto if left out; with :N on N threads, as onnxruntime-cpu:1."),
+    ] = None,
     compare: Annotated[
         str | None, typer.Option(help="Several engines, comma-separated, in alternation.")
     ] = None,
@@ -50,12 +51,18 @@ def profile(
         if sys.stderr.isatty() and not as_json:
             typer.echo(what, err=True)
 
-    engines = [name.strip() for name in (compare or engine).split(",") if name.strip()]
+    if engine is not None and compare is not None:
+        raise typer.BadParameter(
+            "give --engine for one engine or --compare for several, not both",
+            param_hint="--compare",
+        )
+    names = (compare if compare is not None else engine or "auto").split(",")
+    engines = [name.strip() for name in names if name.strip()]
     rules = Rules(warmup_ms=warmup_ms, iterations=iterations)
     loaded = load_bundle(resolve_bundle(bundle))
     measured = profile_bundle(loaded, engines, _size(size), rules, threads, notify)
-    if out is not None:
-        write_text(out, json_text(measured))
     typer.echo(json_text(measured) if as_json else profile_text(measured), nl=False)
     for warning in measured["warnings"]:
         typer.echo(f"warning: {warning}", err=True)
+    if out is not None:  # last: a full disk must not cost the measurement
+        write_text(out, json_text(measured))

@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+PERCENTS = (50, 90, 95, 99)
 COV_LIMIT_PERCENT = 2.5  # above this trtexec calls a measurement unstable
 
 
@@ -64,13 +65,21 @@ def summarise(latencies_ms: Sequence[float]) -> Latency:
     if count > 1 and mean > 0:
         variance = sum((value - mean) ** 2 for value in ordered) / (count - 1)
         cov = round(100 * math.sqrt(variance) / mean, 3)
-    p50, p90, p95, p99 = (_nearest_rank(ordered, percent) for percent in (50, 90, 95, 99))
+    p50, p90, p95, p99 = (_nearest_rank(ordered, percent) for percent in PERCENTS)
     return Latency(p50, p90, p95, p99, _rounded(ordered[-1]), _rounded(mean), cov, count)
 
 
+def slowest_pass(count: int) -> list[str]:
+    """Names of the percentiles that, of `count` passes, are the slowest one: p99 below 100."""
+    return [f"p{percent}" for percent in PERCENTS if _rank(percent, count) == count]
+
+
 def _nearest_rank(ordered: Sequence[float], percent: int) -> float:
-    rank = max(math.ceil(percent * len(ordered) / 100), 1)
-    return _rounded(ordered[rank - 1])
+    return _rounded(ordered[_rank(percent, len(ordered)) - 1])
+
+
+def _rank(percent: int, count: int) -> int:
+    return max(math.ceil(percent * count / 100), 1)
 
 
 def _rounded(value_ms: float) -> float:

@@ -6,7 +6,7 @@ The result is one JSON document (a public format):
     machine    cpu, cores, memory_gib, gpu …                rules     warm-up and iteration rules
     engines    per engine: spec, name, version, threads, peak_gflops_f32,
                stages   [{stage, p50_ms … count, gflop, gflops, share_of_peak}],
-               batches  [{batch, p50_ms, images_per_s}], images_per_s
+               batches  [{batch, count, p50_ms, images_per_s}], images_per_s
     peak_rss_mib, warnings
 
 Unknown values are null.
@@ -15,11 +15,10 @@ Unknown values are null.
 from __future__ import annotations
 
 import contextlib
-import functools
 import itertools
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -36,11 +35,11 @@ from aliaug_edge.profiling.device import (
 )
 from aliaug_edge.profiling.latency import COV_LIMIT_PERCENT, Rules, summarise
 from aliaug_edge.profiling.peak import measured_peak_gflops
-from aliaug_edge.profiling.stages import END_TO_END, STAGES, Bench, Times
+from aliaug_edge.profiling.stages import END_TO_END, GENERATOR, STAGES, Bench, Times
 
 BATCHES = (1, 2, 4)
 BATCH_DURATION_MS = 1000.0
-_GRAPH_OF = {"encode": "encoder", "unet": "unet", "decode": "decoder", "generator": "generator"}
+_GRAPH_OF = {"encode": "encoder", "unet": "unet", "decode": "decoder", GENERATOR: "generator"}
 
 Notify = Callable[[str], None]
 
@@ -117,13 +116,8 @@ def _time_batches(benches: Sequence[Bench], batch: int, rules: Rules) -> list[li
     """Generator latencies per bench at `batch`, in alternation."""
     shorter = replace(rules, min_duration_ms=min(rules.min_duration_ms, BATCH_DURATION_MS))
     with contextlib.ExitStack() as stack:
-        runs = [stack.enter_context(contextlib.closing(bench.batches(batch))) for bench in benches]
-        steps = [functools.partial(_next_latency, run) for run in runs]
-        return [[times["ms"] for times in passes] for passes in _alternate(steps, shorter)]
-
-
-def _next_latency(run: Iterator[float]) -> Times:
-    return {"ms": next(run)}
+        steps = [stack.enter_context(bench.batches(batch)) for bench in benches]
+        return [[times[GENERATOR] for times in passes] for passes in _alternate(steps, shorter)]
 
 
 def _measure_peaks(benches: Sequence[Bench], before: Sequence[float | None]) -> list[float | None]:
@@ -155,6 +149,7 @@ def _engine_entry(
         "batches": [
             {
                 "batch": batch,
+                "count": len(latencies),
                 "p50_ms": summarise(latencies).p50_ms,
                 "images_per_s": round(1000 * batch / summarise(latencies).mean_ms, 2),
             }

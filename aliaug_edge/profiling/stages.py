@@ -1,15 +1,16 @@
 """One pass from the image file to the finished files, each stage timed.
 
 read → preprocess → encode → U-Net → decode (the three graphs one by one) → generator (the same
-model fused, as `generate` runs it) → blend → write. "end to end" is what `generate` does for one
-crop: read, preprocess, generator, blend, write.
+model fused, as `generate` runs it) → blend → write. "end to end" = read, preprocess, generator,
+blend, write: a crop's way through `generate`, which beside that finds the part in the photo, places
+the mask, scores the result and outlines its labels.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +25,11 @@ from aliaug_edge.generation.pipeline import bundle_feeds
 from aliaug_edge.profiling.wiring import encode, encoder_passes, run_graph
 from aliaug_edge.tensors import Arrays, require_finite
 
+GENERATOR, END_TO_END = "generator", "end_to_end"
 STAGED = ("encoder", "unet", "decoder")
 STAGED_STAGES = ("encode", "unet", "decode")
-FUSED = ("read", "preprocess", "generator", "blend", "write")
-END_TO_END = "end_to_end"
-STAGES = ("read", "preprocess", "encode", "unet", "decode", "generator", "blend", "write")
+FUSED = ("read", "preprocess", GENERATOR, "blend", "write")
+STAGES = ("read", "preprocess", "encode", "unet", "decode", GENERATOR, "blend", "write")
 Times = dict[str, float]
 
 
@@ -91,7 +92,7 @@ class Bench:
             feeds = scene_feeds(self.bundle, shown, mask, batch=1)
         if self.staged:
             self._run_staged(feeds, times)
-        with _timed(times, "generator"):
+        with _timed(times, GENERATOR):
             raw = self._generate(feeds)
         with _timed(times, "blend"):
             patch = blend(crops.cut(image, window), mask, shown, raw, mode="feather")
@@ -103,16 +104,24 @@ class Bench:
         times[END_TO_END] = sum(times[stage] for stage in FUSED)
         return times
 
-    def batches(self, batch: int) -> Generator[float]:
-        """Latencies in ms of the fused generator at `batch`, one per step, without end."""
+    @contextlib.contextmanager
+    def batches(self, batch: int) -> Iterator[Callable[[], Times]]:
+        """A step that runs the fused generator at `batch` and gives {`GENERATOR`: ms}.
+
+        The engine is open before the first step, so none of them counts that.
+        """
         image = imaging.load_image(self._folder / "good.png")
         feeds = scene_feeds(self.bundle, image, self._mask, batch=batch)
         with self._open("generator", batch) as engine:
             wanted = {spec.name: feeds[spec.name] for spec in engine.inputs}
-            while True:
-                started = time.perf_counter()
-                engine.infer(wanted)
-                yield (time.perf_counter() - started) * 1000
+
+            def step() -> Times:
+                times: Times = {}
+                with _timed(times, GENERATOR):
+                    engine.infer(wanted)
+                return times
+
+            yield step
 
     def _open(self, graph: str, batch: int) -> Engine:
         return open_engine(

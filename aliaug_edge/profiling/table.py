@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from aliaug_edge.profiling.latency import slowest_pass
+
 STAGE_NAMES = {
     "read": "read",
     "preprocess": "preprocess",
@@ -45,7 +47,8 @@ def _lines(profile: dict[str, Any]) -> Iterator[str]:
         yield from _engine_lines(engine)
     yield ""
     yield "encode, U-Net and decode are the fused generator's parts, run one by one;"
-    yield "end to end = read + preprocess + generator + blend + write, as generate does it"
+    yield "end to end = read + preprocess + generator + blend + write;"
+    yield "generate also places the mask, scores the result and outlines its labels"
     yield (
         f"peak memory {shown(profile['peak_rss_mib'], 0)} MiB (whole process), "
         f"model {shown(bundle['model_mb'])} MB, bundle {shown(bundle['bundle_mb'])} MB"
@@ -63,7 +66,15 @@ def _engine_lines(engine: dict[str, Any]) -> Iterator[str]:
     yield f"images/s: {engine['images_per_s']:.1f} end to end; generator alone {batches}"
     if engine["peak_gflops_f32"] is not None:
         yield f"measured peak: {engine['peak_gflops_f32']:.0f} GFLOP/s (FP32 matrix product)"
-    yield f"{counted(engine['stages'][-1]['count'], 'pass', 'passes')}, nothing dropped"
+    yield passes_text(engine)
+
+
+def passes_text(engine: dict[str, Any]) -> str:
+    """How many passes there were, and which percentiles that is too few for."""
+    count = engine["stages"][-1]["count"]
+    text = f"{counted(count, 'pass', 'passes')}, nothing dropped"
+    same = ", ".join(slowest_pass(count))
+    return f"{text}; too few for {same}, shown is the slowest pass" if same else text
 
 
 def _cells(row: dict[str, Any]) -> list[str]:

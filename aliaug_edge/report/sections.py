@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from aliaug_edge.profiling.stages import FUSED, STAGED_STAGES
-from aliaug_edge.profiling.table import STAGE_NAMES, counted, shown
+from aliaug_edge.profiling.table import STAGE_NAMES, counted, passes_text, shown
 from aliaug_edge.report import svg
 from aliaug_edge.report.data import ClassPictures, Curve, ReportData
 from aliaug_edge.report.parity import parity_rows, tolerance_text
@@ -180,6 +180,7 @@ def _engine_block(engine: dict[str, Any]) -> str:
     facts = f"{shown(engine.get('images_per_s'), 1)} images/s end to end"
     facts += f"; generator alone {batches}" if batches else ""
     facts += f"; measured peak {peak:.0f} GFLOP/s" if peak else ""
+    facts += f"; {passes_text(engine)}"
     title = f"{engine['name']} {engine.get('version') or ''}".strip() + threads
     return (
         f"<h3>{escape(title)}</h3>{table(header, rows, last_is_total=True)}"

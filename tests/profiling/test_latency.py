@@ -1,12 +1,23 @@
 import pytest
 
 from aliaug_edge.profiling import Rules, summarise
+from aliaug_edge.profiling.latency import slowest_pass
 
 
 def test_percentiles_are_latencies_that_occurred():
     latency = summarise([float(n) for n in range(100, 0, -1)])
     assert (latency.p50_ms, latency.p90_ms, latency.p95_ms, latency.p99_ms) == (50, 90, 95, 99)
     assert (latency.max_ms, latency.mean_ms, latency.count) == (100, 50.5, 100)
+
+
+@pytest.mark.parametrize(
+    ("count", "names"),
+    [(100, []), (99, ["p99"]), (19, ["p95", "p99"]), (9, ["p90", "p95", "p99"])],
+)
+def test_percentiles_that_so_few_passes_cannot_tell_from_the_maximum_are_named(count, names):
+    assert slowest_pass(count) == names
+    latency = summarise([float(n) for n in range(count)])
+    assert all((getattr(latency, f"{name}_ms") == latency.max_ms) for name in names)
 
 
 def test_outliers_are_kept():

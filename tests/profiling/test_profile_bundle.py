@@ -1,3 +1,4 @@
+import copy
 import json
 import math
 
@@ -10,12 +11,13 @@ from aliaug_edge.assets import resolve_bundle
 from aliaug_edge.bundle import load_bundle, save_manifest
 from aliaug_edge.cli.app import ErrorBoundary
 from aliaug_edge.cli.profile import profile
+from aliaug_edge.engines import open_engine
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.files import json_text
 from aliaug_edge.profiling import Rules, profile_bundle, profile_text
 from aliaug_edge.profiling.device import flop_count, machine_card, model_card, peak_rss_mib
 from aliaug_edge.profiling.peak import SIDE, measured_peak_gflops
-from aliaug_edge.profiling.stages import FUSED
+from aliaug_edge.profiling.stages import FUSED, Bench
 
 QUICK = Rules(warmup_ms=0, iterations=3)
 CPU = "onnxruntime-cpu"
@@ -56,7 +58,7 @@ def test_there_is_one_row_per_stage_with_its_percentiles(measured):
             assert row["count"] == 3
 
 
-def test_end_to_end_is_what_generate_does_for_one_crop(measured):
+def test_end_to_end_is_the_sum_of_its_stages(measured):
     mean = {row["stage"]: row["mean_ms"] for row in measured["engines"][0]["stages"]}
     assert mean["end_to_end"] == pytest.approx(sum(mean[s] for s in FUSED), abs=1e-3)
 
@@ -90,6 +92,24 @@ def test_batches_one_two_and_four_are_measured(measured):
     batches = measured["engines"][0]["batches"]
     assert [b["batch"] for b in batches] == [1, 2, 4]
     assert all(b["images_per_s"] > 0 for b in batches)
+    assert [b["count"] for b in batches] == [3, 3, 3]
+
+
+def test_opening_an_engine_is_no_part_of_a_batch_step(folder, tmp_path, monkeypatch):
+    opened = []
+
+    def opening(bundle, graph, **options):
+        opened.append((graph, options["batch"]))
+        return open_engine(bundle, graph, **options)
+
+    monkeypatch.setattr("aliaug_edge.profiling.stages.open_engine", opening)
+    with Bench(load_bundle(folder), CPU, 1, (64, 64), tmp_path) as bench:
+        opened.clear()
+        with bench.batches(2) as step:
+            assert opened == [("generator", 2)]
+            assert step()["generator"] > 0
+            assert step()["generator"] > 0
+            assert opened == [("generator", 2)]
 
 
 def test_the_default_size_is_the_smallest(measured):
@@ -125,6 +145,21 @@ def test_the_text_has_a_row_per_stage_and_every_column_of_equal_width(measured):
     assert {len(line) for line in table} == {len(table[0])}
     assert table[-1].startswith("end to end")
     assert "images/s" in text and "peak memory" in text
+
+
+def test_the_text_says_which_percentiles_are_but_the_slowest_pass(measured):
+    few = "3 passes, nothing dropped; too few for p90, p95, p99, shown is the slowest pass\n"
+    assert few in profile_text(measured)
+    many = copy.deepcopy(measured)
+    for engine in many["engines"]:
+        engine["stages"][-1]["count"] = 100
+    assert "100 passes, nothing dropped\n" in profile_text(many)
+
+
+def test_the_text_says_what_end_to_end_leaves_out(measured):
+    text = profile_text(measured)
+    assert "end to end = read + preprocess + generator + blend + write;" in text
+    assert "generate also places the mask" in text
 
 
 def test_a_size_that_was_not_proven_is_refused(folder):
@@ -195,6 +230,15 @@ def test_json_is_exactly_one_document_and_is_written_too(command, folder, tmp_pa
     assert json.loads(result.stdout) == json.loads(out.read_text())
 
 
+def test_a_file_that_cannot_be_written_does_not_cost_the_measurement(command, folder, tmp_path):
+    (tmp_path / "taken").write_text("a file, not a folder")
+    out = tmp_path / "taken/profile.json"
+    result = command(folder, "--iterations", 2, "--warmup-ms", 0, "--json", "-o", out)
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["engines"][0]["stages"]
+    assert f"error: cannot write {out}" in result.stderr
+
+
 def test_compare_runs_each_engine(command, folder):
     result = command(folder, "--compare", f"{CPU},{CPU}:1", "--iterations", 2, "--size", "64x96")
     assert result.exit_code == 0, result.output
@@ -209,6 +253,8 @@ def test_compare_runs_each_engine(command, folder):
         (["--size", "big"], 2, "expected 128 or 128x192"),
         (["--iterations", "0"], 2, "iterations"),
         (["--size", "72"], 1, "proven at"),
+        (["--engine", CPU, "--compare", f"{CPU}:1"], 2, "not both"),
+        (["--compare", ""], 1, "no engine"),
     ],
 )
 def test_bad_arguments_are_one_clear_message(command, folder, arguments, code, said):
