@@ -20,7 +20,7 @@ from aliaug_edge.generation import quality
 from aliaug_edge.generation.blend import blend
 from aliaug_edge.generation.folder import LABEL
 from aliaug_edge.generation.pipeline import NonFiniteError, Pipeline
-from aliaug_edge.generation.placement import Placed, from_bank, from_shape
+from aliaug_edge.generation.placement import Placed, PlacementError, from_bank, from_shape
 from aliaug_edge.generation.request import Request, RunSettings, attempt_seed, stable_seed
 from aliaug_edge.generation.sources import Source, Sources
 from aliaug_edge.labels.instances import instances_of
@@ -45,7 +45,8 @@ class Job:
 @dataclass(frozen=True)
 class Prepared:
     """A request that is ready for the model: `shown` (h, w, 3) and `shown_mask` (h, w) uint8 are
-    what it will see of `image` (H, W, 3) and `mask` (H, W) under `window`."""
+    what it will see of `image` (H, W, 3) and `mask` (H, W) under `window`. `grey` says that the
+    image is grey, and will stay so."""
 
     request: Request
     attempt: int
@@ -55,6 +56,7 @@ class Prepared:
     window: crops.Window
     shown: UInt8
     shown_mask: UInt8
+    grey: bool
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,12 @@ def prepare(job: Job, request: Request, attempt: int = 0) -> Prepared:
     size_hw = crops.size_for(box, job.bundle.sizes)
     image_hw = (source.image.shape[0], source.image.shape[1])
     window = crops.window_around(box, image_hw, size_hw)
+    shown_mask = crops.resize_mask(crops.cut(placed.mask, window), size_hw)
+    if not shown_mask.any():
+        raise PlacementError(
+            f"mask {placed.mask_source} of {request.source_image} has no pixel left at the model's "
+            f"size of {size_hw[1]} x {size_hw[0]} px; paint it larger"
+        )
     return Prepared(
         request=request,
         attempt=attempt,
@@ -90,7 +98,8 @@ def prepare(job: Job, request: Request, attempt: int = 0) -> Prepared:
         mask_source=placed.mask_source,
         window=window,
         shown=crops.resize(crops.cut(source.image, window), size_hw),
-        shown_mask=crops.resize_mask(crops.cut(placed.mask, window), size_hw),
+        shown_mask=shown_mask,
+        grey=imaging.is_grey(source.image),
     )
 
 
@@ -108,8 +117,13 @@ def produce(job: Job, prepared: Prepared, pipeline: Pipeline) -> Result:
         )[0]
     except NonFiniteError as error:
         return Result(request, FAILED, tries, str(error))
-    scores = quality.score(prepared.shown, prepared.shown_mask, raw)
+    seen = _in_image(prepared)
+    scores = quality.score(
+        prepared.shown[seen], prepared.shown_mask[seen], raw[seen], grey=prepared.grey
+    )
     reason = quality.verdict(scores, job.settings.min_change, job.settings.min_preservation)
+    if not scores.are_finite():  # no JSON can hold them
+        return Result(request, FAILED, tries, reason)
     status = KEPT if reason is None else REJECTED
     return Result(request, status, tries, reason, scores, prepared, raw)
 
@@ -126,7 +140,7 @@ def finish(job: Job, result: Result) -> tuple[UInt8, UInt8]:
         prepared.shown,
         raw,
         mode=job.settings.blend,
-        grey=imaging.is_grey(prepared.image),
+        grey=prepared.grey,
     )
     crops.put(image, prepared.window, patch)
     return image, prepared.mask
@@ -177,6 +191,22 @@ def _facts(job: Job, result: Result) -> dict[str, Any]:
         "scores": result.scores.document() if result.scores else None,
         "reason": result.reason,
     }
+
+
+def _in_image(prepared: Prepared) -> tuple[slice, slice]:
+    """The rows and columns of `shown` that are not, or not only, the image's reflection: what is
+    made beyond the border is never put back, so it is not judged either."""
+    window, (height, width) = prepared.window, prepared.shown_mask.shape
+    return (
+        _overlap(window.top, window.height, prepared.image.shape[0], height),
+        _overlap(window.left, window.width, prepared.image.shape[1], width),
+    )
+
+
+def _overlap(start: int, length: int, limit: int, cells: int) -> slice:
+    """Of `cells` cells over `start … start+length`, those that meet `0 … limit`."""
+    first, last = max(-start, 0), min(limit - start, length)
+    return slice(first * cells // length, -(-last * cells // length))
 
 
 def _placed(job: Job, request: Request, attempt: int, source: Source) -> Placed:

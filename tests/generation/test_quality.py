@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aliaug_edge.generation.quality import BEST_PSNR_DB, Scores, psnr_db, score, verdict
+from aliaug_edge.generation.blend import LUMA
+from aliaug_edge.generation.quality import (
+    BEST_PSNR_DB,
+    JUDGED_PX,
+    Scores,
+    psnr_db,
+    score,
+    verdict,
+)
 
 
 def case(inside: float, outside: float):
@@ -54,9 +62,10 @@ def test_damage_outside_is_rejected_with_its_value():
 
 
 def test_thresholds_are_the_callers():
-    assert verdict(Scores(5, 0, 30, 1), 6, 20) is not None
-    assert verdict(Scores(5, 0, 30, 1), 4, 31) is not None
-    assert verdict(Scores(5, 0, 30, 1), 4, 20) is None
+    scores = Scores(5, 5, 0, 30, 1)
+    assert verdict(scores, 6, 20) is not None
+    assert verdict(scores, 4, 31) is not None
+    assert verdict(scores, 4, 20) is None
 
 
 def test_a_mask_that_fills_the_crop_has_no_outside():
@@ -65,3 +74,57 @@ def test_a_mask_that_fills_the_crop_has_no_outside():
     scores = score(shown, mask, raw)
     assert scores.change_outside == 0
     assert scores.preservation_db == BEST_PSNR_DB
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("key", Scores.__dataclass_fields__)
+def test_scores_that_are_no_numbers_are_refused_whatever_is_asked(key, value):
+    scores = Scores(**{**Scores(50, 50, 0, 99, 5).document(), key: value})
+    assert not scores.are_finite()
+    assert "not finite" in (verdict(scores, 0, 0) or "")
+
+
+def parts(*boxes: tuple[int, int, int, int], changed: int):
+    """A mask of boxes (top, left, height, width); the first `changed` are changed by 40."""
+    mask = np.zeros((64, 64), dtype=np.uint8)
+    change = np.zeros((64, 64))
+    for number, (top, left, height, width) in enumerate(boxes):
+        mask[top : top + height, left : left + width] = 255
+        change[top : top + height, left : left + width] = 40 if number < changed else 0
+    shown = np.full((64, 64, 3), 100, dtype=np.uint8)
+    return shown, mask, ((shown + change[..., None]) / 127.5 - 1).astype(np.float32)
+
+
+def test_a_part_of_the_mask_where_nothing_changed_is_an_empty_insertion():
+    scores = score(*parts((2, 2, 20, 20), (40, 40, 5, 5), changed=1))
+    assert scores.change_inside > 30
+    assert scores.change_least == pytest.approx(0, abs=0.01)
+    assert "change inside a part of the mask 0.0 grey levels" in (verdict(scores, 3, 20) or "")
+    assert verdict(scores, 0, 20) is None
+    both = score(*parts((2, 2, 20, 20), (40, 40, 5, 5), changed=2))
+    assert both.change_least == both.change_inside
+    assert verdict(both, 3, 20) is None
+
+
+def test_a_speck_is_not_judged_alone_but_many_are_together():
+    specks = [(40, left, 2, 2) for left in range(0, 64, 4)]
+    assert verdict(score(*parts((2, 2, 20, 20), *specks[:3], changed=1)), 3, 20) is None
+    assert verdict(score(*parts((2, 2, 20, 20), *specks, changed=1)), 3, 20) is not None
+
+
+def test_a_mask_of_one_speck_is_judged_all_the_same():
+    assert JUDGED_PX > 4
+    assert verdict(score(*parts((9, 9, 2, 2), changed=0)), 3, 20) is not None
+    assert verdict(score(*parts((9, 9, 2, 2), changed=1)), 3, 20) is None
+
+
+def test_on_a_grey_image_a_change_of_hue_alone_is_no_change():
+    shown, mask, _ = case(0, 0)
+    hue = np.array([40.0, -40 * LUMA[0] / LUMA[1], 0])  # of no luma
+    raw = ((shown + np.where(mask[..., None] > 0, hue, 0)) / 127.5 - 1).astype(np.float32)
+    assert verdict(score(shown, mask, raw), 3, 20) is None
+    assert score(shown, mask, raw, grey=True).change_inside == pytest.approx(0, abs=0.01)
+
+
+def test_on_a_grey_image_a_change_of_grey_counts_as_elsewhere():
+    assert score(*case(40, 5), grey=True) == score(*case(40, 5))
