@@ -54,6 +54,10 @@ _SIXTEEN_BIT = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 _EIGHT_BIT = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr"})
 _WITH_ALPHA = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
 
+# Difference between channels that makes a colour of a pixel: the darkest of PASCAL VOC's palette,
+# (64, 0, 0), has it; the ringing of a JPEG does not.
+_CLEAR_COLOUR = 64
+
 # `warnings` filters are global; the lock keeps two reading threads from restoring each other's.
 _warnings_lock = threading.Lock()
 
@@ -71,15 +75,23 @@ def load_image(path: Path) -> NDArray[np.uint8]:
 def load_mask(path: Path) -> NDArray[np.uint8]:
     """The mask at `path` as (H, W) uint8 of 0 and 255; 255 = change here.
 
-    A pixel counts when any of its R, G, B is above 127 after scaling to 8 bits: for a grey mask
-    that is its luminance, for one painted with a palette or class colour it is "painted at all".
-
     Raises:
         DataError: as `load_image`.
     """
-    red, green, blue = np.moveaxis(load_image(path), 2, 0)  # max(axis=2) is 10 times slower
-    painted = np.maximum(np.maximum(red, green), blue) > 127
-    return np.where(painted, 255, 0).astype(np.uint8)
+    return np.where(painted(load_image(path)), 255, 0).astype(np.uint8)
+
+
+def painted(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which pixels of a mask (H, W, 3) uint8 count as marked: (H, W) bool.
+
+    Those with any channel above 127, which for a grey mask is its luminance; and those of a clear
+    colour however dark, since class colours such as (0, 100, 0) are meant in full.
+    """
+    red, green, blue = np.moveaxis(image, 2, 0)  # max(axis=2) is 10 times slower
+    most = np.maximum(np.maximum(red, green), blue)
+    least = np.minimum(np.minimum(red, green), blue)
+    marked: NDArray[np.bool_] = (most > 127) | (most - least >= _CLEAR_COLOUR)
+    return marked
 
 
 def is_grey(image: NDArray[np.uint8]) -> bool:
@@ -159,20 +171,32 @@ def list_images(folder: Path) -> list[Path]:
     Raises:
         DataError: the folder is missing, cannot be read, or holds no image.
     """
+    found = find_images(folder)
+    if found:
+        return found
+    if not folder.exists():
+        raise DataError(f"{folder} does not exist; expected a folder of images")
+    raise DataError(f"{folder} holds no images; expected {', '.join(sorted(IMAGE_SUFFIXES))}")
+
+
+def find_images(folder: Path) -> list[Path]:
+    """As `list_images`, but none where the folder is missing or holds none.
+
+    Raises:
+        DataError: it is no folder, or cannot be read.
+    """
     try:
-        if not folder.is_dir():
-            kind = "is not a folder" if folder.exists() else "does not exist"
-            raise DataError(f"{folder} {kind}; expected a folder of images")
-        found = sorted(
+        return sorted(
             p
             for p in folder.iterdir()
             if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".") and p.is_file()
         )
+    except FileNotFoundError:
+        return []
+    except NotADirectoryError:
+        raise DataError(f"{folder} is not a folder; expected a folder of images") from None
     except OSError as error:
         raise DataError(f"{folder} cannot be read: {error.strerror or error}") from error
-    if not found:
-        raise DataError(f"{folder} holds no images; expected {', '.join(sorted(IMAGE_SUFFIXES))}")
-    return found
 
 
 def _decode(path: Path) -> Image.Image:

@@ -229,6 +229,15 @@ def test_a_mask_painted_in_any_colour_counts_as_painted(tmp_path: Path) -> None:
     assert imaging.load_mask(tmp_path / "p.png").tolist() == [[0, 255, 255, 0]]
 
 
+def test_a_mask_painted_in_a_dark_class_colour_counts_but_dark_grey_does_not(
+    tmp_path: Path,
+) -> None:
+    painted = np.zeros((1, 5, 3), dtype=np.uint8)
+    painted[0, 1:] = [(0, 100, 0), (64, 0, 0), (63, 0, 0), (127, 127, 127)]
+    save(tmp_path / "rgb.png", painted)
+    assert imaging.load_mask(tmp_path / "rgb.png").tolist() == [[0, 255, 255, 0, 0]]
+
+
 def test_a_mask_painted_on_a_transparent_ground_is_unpainted_there(tmp_path: Path) -> None:
     painted = np.full((1, 2, 4), 255, dtype=np.uint8)
     painted[0, 0, 3] = 0

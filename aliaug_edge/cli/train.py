@@ -61,7 +61,7 @@ def train(
             base=str(Path(base).resolve()) if base != "tiny" and Path(base).is_dir() else base,
             conditioning=conditioning,  # type: ignore[arg-type]  # checked by TrainConfig
             label_carrier=label_carrier,  # type: ignore[arg-type]
-            classes=tuple(filter(None, classes.split(","))),
+            classes=tuple(name.strip() for name in classes.split(",") if name.strip()),
             pool=pool,
             groups=str(groups.resolve()) if groups else None,
             steps=steps,

@@ -16,7 +16,7 @@ from pathlib import Path
 from aliaug_edge.data import split_file
 from aliaug_edge.data.groups import assign_groups, relative_name
 from aliaug_edge.data.pairing import folders_in, images_in, pair_by_name
-from aliaug_edge.data.samples import GOOD, Dataset, Sample
+from aliaug_edge.data.samples import GOOD, Dataset, Problem, Sample, problems_of
 from aliaug_edge.data.splits import TRAIN, TRAIN_SHARE, split_groups
 from aliaug_edge.data.structure import finish, refuse_pool
 
@@ -52,7 +52,7 @@ def load_folders(
     return finish(root, "folders", samples, problems, notes)
 
 
-def _defects(root: Path) -> tuple[list[Sample], list[str]]:
+def _defects(root: Path) -> tuple[list[Sample], list[Problem]]:
     """Defects whose split is not yet known, and what could not be paired."""
     images, masks = root / "images", root / "masks"
     classes = {
@@ -62,13 +62,14 @@ def _defects(root: Path) -> tuple[list[Sample], list[str]]:
     if images_in(images) or not classes:
         classes[""] = ONLY_CLASS
     samples: list[Sample] = []
-    problems: list[str] = []
+    problems: list[Problem] = []
     for sub_folder, defect_class in sorted(classes.items()):
         found = images_in(images / sub_folder)
         if not found:
-            problems.append(f"{images / sub_folder} holds no images of the class {defect_class}")
+            line = f"{images / sub_folder} holds no images of the class {defect_class}"
+            problems.append(Problem(line, defect_class))
         pairs, unpaired = pair_by_name(found, images_in(masks / sub_folder))
-        problems += unpaired
+        problems += problems_of(defect_class, unpaired)
         samples += [
             Sample(image, mask, defect_class, group=relative_name(root, image), split="")
             for image, mask in pairs.items()

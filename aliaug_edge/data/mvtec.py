@@ -17,7 +17,7 @@ from pathlib import Path
 from aliaug_edge.data import split_file
 from aliaug_edge.data.groups import assign_groups, relative_name
 from aliaug_edge.data.pairing import folders_in, images_in, pair_by_name
-from aliaug_edge.data.samples import GOOD, Dataset, Sample
+from aliaug_edge.data.samples import GOOD, Dataset, Problem, Sample, problems_of
 from aliaug_edge.data.splits import TEST, TRAIN, TRAIN_SHARE, split_groups
 from aliaug_edge.data.structure import finish, refuse_pool
 
@@ -55,18 +55,18 @@ def load_mvtec(
     return finish(root, "mvtec", samples, problems, notes)
 
 
-def _defects(root: Path) -> tuple[list[Sample], list[str]]:
+def _defects(root: Path) -> tuple[list[Sample], list[Problem]]:
     """Defects whose split is not yet known, and what could not be paired."""
     tests, masks = root / "test", root / "ground_truth"
     names = {folder.name for parent in (tests, masks) for folder in folders_in(parent)} - {GOOD}
     samples: list[Sample] = []
-    problems: list[str] = []
+    problems: list[Problem] = []
     for name in sorted(names):
         images = images_in(tests / name)
         if not images:
-            problems.append(f"{tests / name} holds no images of the class {name}")
+            problems.append(Problem(f"{tests / name} holds no images of the class {name}", name))
         pairs, unpaired = pair_by_name(images, images_in(masks / name))
-        problems += unpaired
+        problems += problems_of(name, unpaired)
         samples += [
             Sample(image, mask, name, group=relative_name(root, image), split="")
             for image, mask in pairs.items()

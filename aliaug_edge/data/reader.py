@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from aliaug_edge.data.aliaug import load_aliaug
 from aliaug_edge.data.folders import load_folders
 from aliaug_edge.data.mvtec import load_mvtec
-from aliaug_edge.data.samples import Dataset
+from aliaug_edge.data.samples import GOOD, Dataset
 from aliaug_edge.data.splits import TRAIN
 from aliaug_edge.errors import DataError
 
@@ -20,18 +22,27 @@ _MARKS = {
 
 
 def load_dataset(
-    root: Path, *, groups: Path | None = None, pool: str = TRAIN, seed: int = 0
+    root: Path,
+    *,
+    groups: Path | None = None,
+    pool: str = TRAIN,
+    seed: int = 0,
+    classes: Collection[str] = (),
 ) -> Dataset:
     """The data set in `root`, in whichever of the three layouts, sound in its structure.
 
     `groups` names the physical part of each photo (see `groups`); `pool` chooses the list of
-    split.json to learn from; `seed` draws the split where the data have none. Images are not
-    decoded here: `load.load_pair` and `check.check_dataset` do that.
+    split.json to learn from; `seed` draws the split where the data have none. With `classes`, only
+    they and the good photos are kept, and what is wrong with other classes does not matter. Photos
+    are not decoded here: `load.load_pair` and `check.check_dataset` do that.
 
     Raises:
-        DataError: no layout is recognised, or the structure has problems (the first few are named).
+        DataError: no layout is recognised, a folder cannot be read, the data have no such class,
+            or the structure has problems (the first few are named).
     """
     dataset = read_dataset(root, groups=groups, pool=pool, seed=seed)
+    if classes:
+        dataset = _only(dataset, classes)
     if dataset.problems:
         shown = "; ".join(dataset.problems[:_SHOWN])
         more = len(dataset.problems) - _SHOWN
@@ -45,13 +56,28 @@ def load_dataset(
 def read_dataset(
     root: Path, *, groups: Path | None = None, pool: str = TRAIN, seed: int = 0
 ) -> Dataset:
-    """As `load_dataset`, but structural problems are returned in `Dataset.problems`.
+    """As `load_dataset`, but structural problems are returned in `Dataset.findings`.
 
     Raises:
-        DataError: no layout is recognised, or a groups, split or prompts file is unusable.
+        DataError: no layout is recognised, a folder cannot be read, or a groups, split or prompts
+            file is unusable.
     """
     load = {"mvtec": load_mvtec, "aliaug": load_aliaug, "folders": load_folders}
     return load[layout_of(root)](root, groups=groups, pool=pool, seed=seed)
+
+
+def _only(dataset: Dataset, classes: Collection[str]) -> Dataset:
+    """`dataset` without other classes than `classes`, and without their problems."""
+    known = {*dataset.classes, *(f.defect_class for f in dataset.findings if f.defect_class)}
+    if unknown := sorted(set(classes) - known):
+        raise DataError(
+            f"unknown class {', '.join(unknown)}: {dataset.root} has {', '.join(sorted(known))}"
+        )
+    return replace(
+        dataset,
+        samples=tuple(s for s in dataset.samples if s.defect_class in (*classes, GOOD)),
+        findings=tuple(f for f in dataset.findings if f.defect_class in (None, *classes)),
+    )
 
 
 def layout_of(root: Path) -> str:

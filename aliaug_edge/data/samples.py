@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,15 +28,34 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Problem:
+    """One line about what must be mended before the data are used, or, where it concerns a single
+    `defect_class`, before that class is."""
+
+    text: str
+    defect_class: str | None = None
+
+
+def problems_of(defect_class: str | None, texts: Iterable[str]) -> list[Problem]:
+    """A problem of `defect_class` for each line."""
+    return [Problem(text, defect_class) for text in texts]
+
+
+@dataclass(frozen=True)
 class Dataset:
-    """What a reader found. `problems` are one-line findings that must be mended before the data
-    is used; `notes` are findings that the user should know of."""
+    """What a reader found. `findings` must be mended before the data are used; `notes` are lines
+    that the user should know of."""
 
     root: Path
     layout: str
     samples: tuple[Sample, ...]
-    problems: tuple[str, ...] = ()
+    findings: tuple[Problem, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The lines of `findings`."""
+        return tuple(finding.text for finding in self.findings)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from aliaug_edge.data.groups import listed_name, relative_name
-from aliaug_edge.data.samples import GOOD, Sample
+from aliaug_edge.data.samples import GOOD, Problem, Sample
 from aliaug_edge.data.splits import TEST, TRAIN
 from aliaug_edge.errors import DataError
 
@@ -25,7 +25,7 @@ NAME = "split.json"
 
 def apply_split_file(
     root: Path, samples: Iterable[Sample], pool: str
-) -> tuple[list[Sample], list[str], list[str]]:
+) -> tuple[list[Sample], list[Problem], list[str]]:
     """The samples that `root`/split.json puts into `pool` ("train") or into test ("test").
 
     Returns samples, problems and notes. Photos in no pool are left out, with a note. Good photos
@@ -37,22 +37,25 @@ def apply_split_file(
     """
     path = root / NAME
     pools = _read(path)
+    problems = _missing_pools(path, pools, pool)
     by_name = {relative_name(root, s.image_path): s for s in samples}
     chosen: dict[str, Sample] = {}
-    problems: list[str] = []
     for defect_class, lists in sorted(pools.items()):
-        for split, source in ((TRAIN, _pool_for(path, defect_class, lists, pool)), (TEST, TEST)):
+        for split, source in ((TRAIN, _pool_for(defect_class, lists, pool)), (TEST, TEST)):
             for listed in lists.get(source, []):
                 name = listed_name(listed, by_name)
+                fault = None
                 if name is None:
-                    problems.append(f"{path} lists {listed}, which is not a usable image in {root}")
+                    fault = f"{path} lists {listed}, which is not a usable image in {root}"
                 elif by_name[name].defect_class != defect_class:
-                    problems.append(
+                    fault = (
                         f"{path} lists {listed} as {defect_class}, but its folder says "
                         f"{by_name[name].defect_class}"
                     )
                 elif chosen.setdefault(name, replace(by_name[name], split=split)).split != split:
-                    problems.append(f"{path} puts {listed} into both {source} and another pool")
+                    fault = f"{path} puts {listed} into both {source} and another pool"
+                if fault is not None:
+                    problems.append(Problem(fault, defect_class))
     if GOOD not in pools:
         goods = {n: s for n, s in by_name.items() if s.defect_class == GOOD}
         chosen |= {n: replace(s, split=s.split or TRAIN) for n, s in goods.items()}
@@ -66,15 +69,32 @@ def apply_split_file(
     return ordered, problems, notes
 
 
-def _pool_for(path: Path, defect_class: str, lists: Mapping[str, list[str]], pool: str) -> str:
+def _missing_pools(
+    path: Path, pools: Mapping[str, Mapping[str, list[str]]], pool: str
+) -> list[Problem]:
+    """A problem for every class that has no list named `pool`.
+
+    Raises:
+        DataError: `pool` is kept for evaluation, or no class has it.
+    """
     if pool == TEST:
         raise DataError("the pool `test` is kept for evaluation; choose another pool to learn from")
-    if pool in lists or pool == TRAIN:
-        return pool
-    if defect_class == GOOD:
-        return TRAIN
-    available = ", ".join(sorted(set(lists) - {TEST})) or "none"
-    raise DataError(f"{path} has no pool `{pool}` for {defect_class}; it has {available}")
+    classes = sorted(pools.keys() - {GOOD})
+    lacking = [name for name in classes if pool != TRAIN and pool not in pools[name]]
+    problems = []
+    for name in lacking:
+        available = ", ".join(sorted(pools[name].keys() - {TEST})) or "none"
+        problems.append(
+            Problem(f"{path} has no pool `{pool}` for {name}; it has {available}", name)
+        )
+    if lacking and lacking == classes:
+        raise DataError(problems[0].text)
+    return problems
+
+
+def _pool_for(defect_class: str, lists: Mapping[str, list[str]], pool: str) -> str:
+    """The list to learn from: `pool`, but `train` for good photos without a list of that name."""
+    return TRAIN if defect_class == GOOD and pool not in lists else pool
 
 
 def _all_names(
@@ -87,7 +107,7 @@ def _all_names(
 def _read(path: Path) -> dict[str, dict[str, list[str]]]:
     """{class: {pool: [file]}}, "good" among the classes if the file speaks of it."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
         pools = dict(document["defect"])
         if GOOD in document:
             pools[GOOD] = document[GOOD]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aliaug_edge.data.groups import crossing_groups
-from aliaug_edge.data.samples import GOOD, Dataset, Sample
+from aliaug_edge.data.samples import GOOD, Dataset, Problem, Sample, problems_of
 from aliaug_edge.data.splits import TRAIN
 from aliaug_edge.errors import DataError
 
@@ -17,7 +17,7 @@ def finish(
     root: Path,
     layout: str,
     samples: Sequence[Sample],
-    problems: Sequence[str],
+    problems: Sequence[Problem],
     notes: Sequence[str],
 ) -> Dataset:
     """The data set in a fixed order, with what its samples say about themselves.
@@ -26,15 +26,15 @@ def finish(
     defects at all. Adds as notes: classes with fewer than `FEW` defects to learn from, no good
     photos.
     """
-    more_problems = crossing_groups(samples)
+    more_problems = problems_of(None, crossing_groups(samples))
     more_notes = []
     classes = sorted({s.defect_class for s in samples} - {GOOD})
     if not classes:
-        more_problems.append(f"{root} holds no defect with a mask")
+        more_problems.append(Problem(f"{root} holds no defect with a mask"))
     for name in classes:
         count = sum(s.defect_class == name and s.split == TRAIN for s in samples)
         if count == 0:
-            more_problems.append(f"the class {name} has no training masks")
+            more_problems.append(Problem(f"the class {name} has no training masks", name))
         elif count < FEW:
             more_notes.append(f"the class {name} has only {count} defects to learn from")
     if all(s.defect_class != GOOD and s.good_path is None for s in samples):

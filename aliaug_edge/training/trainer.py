@@ -46,9 +46,12 @@ def train(config: TrainConfig, run_dir: Path, *, progress: bool = True) -> Path:
         groups=Path(config.groups) if config.groups else None,
         pool=config.pool,
         seed=config.seed,
+        classes=config.classes,
     )
     prompts = class_prompts(dataset, config)
-    source = load_source(dataset, tuple(prompts), prompts, config.seed)
+    source = load_source(
+        dataset, tuple(prompts), prompts, config.seed, crop=config.size, progress=progress
+    )
     base = load_base(config.base)
     torch.manual_seed(config.seed)
     generator = generator_from(base, config.conditioning)

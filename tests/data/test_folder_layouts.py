@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from aliaug_edge.data.aliaug import class_of, load_aliaug
+from aliaug_edge.data.aliaug import load_aliaug
+from aliaug_edge.data.class_names import class_of
 from aliaug_edge.data.folders import load_folders
+from aliaug_edge.data.prompts import shared_words
 from aliaug_edge.data.reader import layout_of, load_dataset
 from aliaug_edge.errors import DataError
 
@@ -27,6 +31,7 @@ def test_triplets_are_read_with_class_prompt_and_good_photo(aliaug: Path) -> Non
         ("test", "000"): "crack",
         ("test", "001"): "gray_stroke",
     }
+    assert not any("read from prompts" in note for note in dataset.notes)
     first = dataset.defects("train")[0]
     assert first.image_path == aliaug / "train_B" / "000.png"
     assert first.mask_path == aliaug / "train_A" / "000.png"
@@ -43,6 +48,13 @@ def test_triplets_are_read_with_class_prompt_and_good_photo(aliaug: Path) -> Non
         (None, "crack-3_mask", "crack"),
         ("Add a defect.", "017", "defect"),
         (None, "17", "defect"),
+        ("Add a crack defect to the tile.", "000", "crack"),
+        ("Add a crack to the tile.", "000", "crack"),
+        ("On the tile, draw an oil stain.", "000", "oil_stain"),
+        ("photo of a tile with a crack", "000", "crack"),
+        ("Crack", "000", "crack"),
+        ("Add a defect to this metal nut.", "000", "defect"),
+        ("Add a defect on the tile.", "dent_000", "dent"),
     ],
 )
 def test_the_class_is_in_the_prompt_else_in_the_name(
@@ -53,6 +65,22 @@ def test_the_class_is_in_the_prompt_else_in_the_name(
 
 def test_words_that_all_prompts_share_name_no_class() -> None:
     assert class_of("crack of grey tile", "0", shared=frozenset({"grey", "tile"})) == "crack"
+
+
+def test_words_of_the_product_are_left_out_but_never_the_whole_class() -> None:
+    tiles = shared_words(["crack of grey tile", "oil of grey tile"])
+    assert class_of("crack of grey tile", "0", tiles) == "crack"
+    nested = shared_words(["Add a crack defect.", "Add a gray crack defect."])
+    assert class_of("Add a crack defect.", "0", nested) == "crack"
+
+
+def test_free_text_that_makes_a_class_of_every_photo_is_noted(aliaug: Path) -> None:
+    words = ("thin dark line", "wide bright patch", "small round hole")
+    prompts = {f"{n:03d}.png": f"The {text} lies here" for n, text in enumerate(words)}
+    (aliaug / "train_prompts.json").write_text(json.dumps(prompts))
+    (note,) = (n for n in load_aliaug(aliaug).notes if "read from prompts" in n)
+    assert note.startswith("5 classes in 5 photos")
+    assert "`The thin dark line lies here`" in note
 
 
 def test_a_constant_prompt_leaves_the_class_to_the_names(
@@ -158,3 +186,72 @@ def test_a_layout_of_empty_folders_is_refused(tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     with pytest.raises(DataError, match="holds no images"):
         load_dataset(tmp_path)
+
+
+# ---------------------------------------------------------------- what cannot be read
+
+
+@pytest.mark.parametrize("place", ["train/good", "test", "ground_truth", "test/crack"])
+def test_a_folder_that_cannot_be_read_is_named_and_not_taken_for_empty(
+    mvtec: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listing = Path.iterdir
+
+    def denied(folder: Path) -> Iterator[Path]:
+        if folder == mvtec / place:
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return listing(folder)
+
+    monkeypatch.setattr(Path, "iterdir", denied)
+    with pytest.raises(DataError, match=rf"{place} cannot be read: Permission denied"):
+        load_dataset(mvtec)
+
+
+def test_a_file_in_the_place_of_a_folder_is_named(mvtec: Path) -> None:
+    shutil.rmtree(mvtec / "train" / "good")
+    (mvtec / "train" / "good").touch()
+    with pytest.raises(DataError, match=r"train/good is not a folder"):
+        load_dataset(mvtec)
+
+
+# ---------------------------------------------------------------- choosing classes
+
+
+def test_a_class_left_out_does_not_stand_in_the_way(split_mvtec: Path) -> None:
+    document = json.loads((split_mvtec / "split.json").read_text())
+    document["defect"]["pit"]["train"] = []
+    (split_mvtec / "split.json").write_text(json.dumps(document))
+    (split_mvtec / "test" / "fray").mkdir()
+    (split_mvtec / "ground_truth" / "pit" / "012_mask.png").unlink()
+    with pytest.raises(DataError, match="no images of the class fray"):
+        load_dataset(split_mvtec)
+    dataset = load_dataset(split_mvtec, classes=("crack",))
+    assert dataset.classes == ("crack",)
+    assert (len(dataset.defects("train")), len(dataset.goods("train"))) == (6, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("fray", "holds no images of the class fray"), ("pit", "pit has no training masks")],
+)
+def test_a_chosen_class_must_be_sound(split_mvtec: Path, name: str, message: str) -> None:
+    document = json.loads((split_mvtec / "split.json").read_text())
+    document["defect"]["pit"]["train"] = []
+    (split_mvtec / "split.json").write_text(json.dumps(document))
+    (split_mvtec / "test" / "fray").mkdir()
+    with pytest.raises(DataError, match=message):
+        load_dataset(split_mvtec, classes=("crack", name))
+
+
+def test_an_unknown_class_is_refused_with_those_that_are_there(mvtec: Path) -> None:
+    with pytest.raises(DataError, match=r"unknown class dent, rust: .*product has crack, pit"):
+        load_dataset(mvtec, classes=("rust", "crack", "dent"))
+
+
+def test_a_pool_that_one_class_lacks_blocks_only_that_class(split_mvtec: Path) -> None:
+    document = json.loads((split_mvtec / "split.json").read_text())
+    del document["defect"]["pit"]["few"]
+    (split_mvtec / "split.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match="no pool `few` for pit; it has train"):
+        load_dataset(split_mvtec, pool="few")
+    assert len(load_dataset(split_mvtec, pool="few", classes=["crack"]).defects("train")) == 2

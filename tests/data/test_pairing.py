@@ -53,3 +53,16 @@ def test_an_image_that_is_itself_named_mask_keeps_its_own() -> None:
     pairs, problems = pair_by_name(images, paths("m", "a_mask.png"))
     assert pairs == {Path("i/a_mask.png"): Path("m/a_mask.png")}
     assert problems == ["i/a.png has no mask named a or a_mask"]
+
+
+def test_the_suffix_may_be_written_in_any_case() -> None:
+    pairs, problems = pair_by_name(paths("i", "000.png"), paths("m", "000_MASK.png"))
+    assert pairs == {Path("i/000.png"): Path("m/000_MASK.png")}
+    assert problems == []
+
+
+def test_accents_may_be_stored_composed_or_apart() -> None:
+    composed, apart = "f\u00e9lure.png", "fe\u0301lure_mask.png"
+    pairs, problems = pair_by_name(paths("i", composed), paths("m", apart))
+    assert pairs == {Path("i", composed): Path("m", apart)}
+    assert problems == []
