@@ -69,7 +69,7 @@ def score(shown: UInt8, mask: UInt8, raw: NDArray[np.float32], *, grey: bool = F
     texture = _texture_sigma(before @ LUMA, outside)
     return Scores(
         change_inside=round(change_inside, 3),
-        change_least=round(_least_change(change, mask), 3),
+        change_least=round(min(change_inside, _least_change(change, mask)), 3),
         change_outside=round(change_outside, 3),
         preservation_db=round(psnr_db(error), 2),
         contrast_to_texture=round(change_inside / max(texture, 1.0), 3),

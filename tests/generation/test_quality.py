@@ -110,6 +110,8 @@ def test_a_speck_is_not_judged_alone_but_many_are_together():
     specks = [(40, left, 2, 2) for left in range(0, 64, 4)]
     assert verdict(score(*parts((2, 2, 20, 20), *specks[:3], changed=1)), 3, 20) is None
     assert verdict(score(*parts((2, 2, 20, 20), *specks, changed=1)), 3, 20) is not None
+    one_left_out = score(*parts((2, 2, 20, 20), *specks[:3], changed=1))
+    assert one_left_out.change_least == one_left_out.change_inside < 40
 
 
 def test_a_mask_of_one_speck_is_judged_all_the_same():
