@@ -40,7 +40,7 @@ def assemble(
             if settings.labels:
                 kept.append(_labelled(records, index, record))
     folder.write_samples(out_dir, lines)
-    write_labels(out_dir, settings.labels, kept, settings.classes)
+    write_labels(out_dir, settings.labels, kept, settings.label_classes)
     if shown:
         stride = max(1, -(-len(shown) // SHEET_ROWS))
         rows = [_sheet_row(out_dir, records[index], sources) for index in shown[::stride]]

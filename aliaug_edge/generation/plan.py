@@ -13,6 +13,7 @@ from aliaug_edge.errors import DataError
 from aliaug_edge.generation.request import Request, RunSettings, check_settings, plan_requests
 from aliaug_edge.generation.sample import Job
 from aliaug_edge.generation.sources import Sources
+from aliaug_edge.labels.mvtec import folder_name
 from aliaug_edge.labels.writer import check_formats
 
 
@@ -54,7 +55,8 @@ def checked_plan(
     """Everything that can be known to be wrong before the first byte is written, is found here.
 
     Raises:
-        AliAugError: settings, images, masks, label formats or engine that cannot be used.
+        AliAugError: settings, images, masks, label formats or engine that cannot be used, or class
+            names that a label format cannot hold.
     """
     if masks_dir is not None and images_dir is None:
         raise DataError("--masks needs --images: each mask belongs to an image of its name")
@@ -62,6 +64,9 @@ def checked_plan(
         raise DataError("--area and --masks exclude each other: mask files are used as they are")
     settings = check_settings(settings, bundle)
     check_formats(settings.labels)
+    if "mvtec" in settings.labels:
+        for name in settings.classes:
+            folder_name(name)
     open_engine(bundle, engine=settings.engine)  # not entered: only to hear now if it cannot run
     sources = Sources(images_dir, masks_dir, settings.procedural_hw)
     requests = plan_requests(settings, bundle, sources.names, sources.mask_names)

@@ -7,8 +7,9 @@ request and gets the same pixels. Seeds come from SHA-256, never from `hash()` o
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,7 +29,9 @@ class RunSettings:
     add up to `count`; empty: the classes take turns. `area` is (low, high) as fractions of the
     image's area, or None for the mask's own size. `severity` is (low, high) in [0, 1]. `min_change`
     is in grey levels, `min_preservation` in dB (see `quality`). `procedural_hw` is the size of the
-    surfaces that are drawn when there is no folder of images.
+    surfaces that are drawn when there is no folder of images. `label_classes` are what label files
+    number, in order; `check_settings` fills in all classes of the bundle, whichever are made, so
+    that datasets of one bundle have one numbering.
     """
 
     count: int
@@ -44,6 +47,7 @@ class RunSettings:
     min_change: float = MIN_CHANGE
     min_preservation: float = MIN_PRESERVATION_DB
     procedural_hw: tuple[int, int] = (256, 256)
+    label_classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def attempt_seed(seed: int, attempt: int) -> int:
 
 
 def check_settings(settings: RunSettings, bundle: Bundle) -> RunSettings:
-    """`settings` with its classes filled in.
+    """`settings` with its classes filled in, those to make and those that labels number.
 
     Raises:
         BundleError: a class that the bundle does not offer.
@@ -102,11 +106,13 @@ def check_settings(settings: RunSettings, bundle: Bundle) -> RunSettings:
         raise AliAugError(f"--retries must not be negative, got {settings.retries}")
     if settings.blend not in BLENDS:
         raise AliAugError(f"--blend must be one of {', '.join(BLENDS)}, got {settings.blend!r}")
+    _check_limit("--min-change", settings.min_change)
+    _check_limit("--min-preservation", settings.min_preservation)
     _check_range("--severity", settings.severity, 0.0, 1.0)
     if settings.area is not None:
         _check_range("--area", settings.area, 1e-6, 0.9)
     classes = settings.classes or bundle.class_names
-    return RunSettings(**{**settings.__dict__, "classes": classes})
+    return replace(settings, classes=classes, label_classes=bundle.class_names)
 
 
 def plan_requests(
@@ -127,10 +133,10 @@ def plan_requests(
     settings = check_settings(settings, bundle)
     with_masks = {name for name, masks in bundle.mask_bank().items() if masks}
     low, high = settings.severity
+    sources = _sources(settings.seed, settings.count, image_names)
     requests = []
-    for index, defect_class in enumerate(_turns(settings)):
+    for index, (defect_class, source) in enumerate(zip(_turns(settings), sources, strict=True)):
         seed = stable_seed(settings.seed, "request", index)
-        source = _source_of(settings.seed, index, image_names)
         if mask_names is not None:
             mask_source = f"file:{mask_names[source]}"
         else:
@@ -160,14 +166,21 @@ def _turns(settings: RunSettings) -> list[str]:
     return [name for turn in rounds for name, number in pairs if turn < number]
 
 
-def _source_of(run_seed: int, index: int, image_names: Sequence[str]) -> str:
+def _sources(run_seed: int, count: int, image_names: Sequence[str]) -> list[str]:
+    """The source of each request: a new order of the images for every lap through them."""
     if not image_names:
-        return f"{PROCEDURAL}{stable_seed(run_seed, 'surface', index)}"
-    lap, place = divmod(index, len(image_names))
-    order = np.random.default_rng(stable_seed(run_seed, "sources", lap)).permutation(
-        len(image_names)
-    )
-    return image_names[int(order[place])]
+        return [f"{PROCEDURAL}{stable_seed(run_seed, 'surface', index)}" for index in range(count)]
+    names: list[str] = []
+    while len(names) < count:
+        lap = len(names) // len(image_names)
+        rng = np.random.default_rng(stable_seed(run_seed, "sources", lap))
+        names += [image_names[place] for place in rng.permutation(len(image_names)).tolist()]
+    return names[:count]
+
+
+def _check_limit(flag: str, value: float) -> None:
+    if not (math.isfinite(value) and value >= 0):
+        raise AliAugError(f"{flag} expects a finite number of at least 0, got {value:g}")
 
 
 def _check_range(flag: str, bounds: tuple[float, float], least: float, most: float) -> None:

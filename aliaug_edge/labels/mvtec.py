@@ -22,6 +22,7 @@ from aliaug_edge.labels.samples import Label, LabelledImage, class_indices, read
 
 PRODUCT = "generated"
 FOLDER = f"mvtec/{PRODUCT}"
+LONGEST = 255  # bytes of a file name, on most file systems
 
 
 def save_mvtec(root: Path, samples: Sequence[LabelledImage], classes: Sequence[str]) -> None:
@@ -38,7 +39,7 @@ def save_mvtec(root: Path, samples: Sequence[LabelledImage], classes: Sequence[s
     for sample in samples:
         if sample.known_instances is None:
             read_mask(root, sample)
-        defect, name = _folder_name(sample.defect_class), PurePosixPath(sample.image)
+        defect, name = folder_name(sample.defect_class), PurePosixPath(sample.image)
         listed = f"{PRODUCT}/test/{defect}/{name.name}"
         if listed in pools[defect]["train"]:
             raise AliAugError(f"{sample.image}: another {defect} image is called {name.name} too")
@@ -71,8 +72,14 @@ def load_mvtec(root: Path) -> list[Label]:
     return labels
 
 
-def _folder_name(defect_class: str) -> str:
-    if defect_class in ("", ".", "..", "good") or set(defect_class) & set('/\\:*?"<>|\0'):
+def folder_name(defect_class: str) -> str:
+    """The folder of `defect_class`: its name.
+
+    Raises:
+        AliAugError: it is no folder name on every system, or means good parts in this layout.
+    """
+    impossible = defect_class in ("", ".", "..", "good") or len(defect_class.encode()) > LONGEST
+    if impossible or set(defect_class) & set('/\\:*?"<>|\0'):
         raise AliAugError(
             f"class {defect_class!r} cannot be a folder name, which the MVTec layout needs; "
             "rename the class or leave mvtec out of --labels"

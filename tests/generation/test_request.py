@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from aliaug_edge.bundle import load_bundle
@@ -14,6 +15,7 @@ from aliaug_edge.generation.quality import MIN_CHANGE, MIN_PRESERVATION_DB
 from aliaug_edge.generation.request import (
     RunSettings,
     attempt_seed,
+    check_settings,
     plan_requests,
     stable_seed,
 )
@@ -53,6 +55,30 @@ def test_classes_take_turns_and_sources_are_used_evenly(bundle):
     assert len(pairs) > len(NAMES)  # they do not march in step
 
 
+def test_every_lap_through_the_sources_has_an_order_of_its_own(bundle):
+    plan = plan_requests(RunSettings(count=15, seed=7), bundle, NAMES)
+    names = [r.source_image.removesuffix(".png") for r in plan]
+    assert "".join(names) == "213504532104310"
+    assert sorted(names[:6]) == sorted(names[6:12]) == list("012345")
+
+
+def test_a_large_plan_over_many_images_takes_no_permutation_per_request(bundle, monkeypatch):
+    seen = []
+    draw = np.random.default_rng
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: seen.append(seed) or draw(seed))
+    many = [f"{i}.png" for i in range(100)]
+    plan_requests(RunSettings(count=250), bundle, many)
+    laps = {stable_seed(0, "sources", lap) for lap in range(3)}
+    assert [seed for seed in seen if seed in laps] == [
+        stable_seed(0, "sources", i) for i in (0, 1, 2)
+    ]
+
+
+def test_labels_number_all_classes_of_the_bundle_whatever_is_asked_for(bundle):
+    for classes in ((), ("b",), ("b", "a")):
+        assert check_settings(RunSettings(3, classes), bundle).label_classes == ("a", "b")
+
+
 def test_seeds_are_stable_over_machines_and_releases():
     assert stable_seed(7, "request", 0) == 171052915758182
     assert attempt_seed(5, 0) == 5
@@ -86,6 +112,10 @@ def test_a_class_without_training_masks_gets_drawn_shapes(tmp_path):
         ({"count": 0}, AliAugError, "--count must be at least 1"),
         ({"retries": -1}, AliAugError, "--retries must not be negative"),
         ({"blend": "soft"}, AliAugError, "--blend must be one of none, feather, hard"),
+        ({"min_change": float("inf")}, AliAugError, "--min-change expects a finite .*, got inf"),
+        ({"min_change": float("nan")}, AliAugError, "--min-change expects a finite .*, got nan"),
+        ({"min_change": -1.0}, AliAugError, "--min-change expects .* at least 0, got -1"),
+        ({"min_preservation": float("inf")}, AliAugError, "--min-preservation expects a finite"),
         ({"severity": (0.9, 0.1)}, AliAugError, "--severity expects LOW:HIGH"),
         ({"severity": (0.0, 2.0)}, AliAugError, "--severity expects LOW:HIGH"),
         ({"severity": (float("nan"), 1.0)}, AliAugError, "--severity expects LOW:HIGH"),
