@@ -53,8 +53,8 @@ def load_aliaug(
         found, faults = _triplets(root, split)
         samples, lines = samples + found, lines + faults
     samples, colour_problems, naming_notes = name_classes(samples)
-    samples, notes = assign_groups(root, samples, groups)
-    problems = problems_of(None, lines) + colour_problems
+    samples, group_problems, notes = assign_groups(root, samples, groups)
+    problems = problems_of(None, lines) + colour_problems + group_problems
     return finish(root, "aliaug", samples, problems, naming_notes + notes)
 
 

@@ -37,7 +37,8 @@ def load_folders(
     samples, problems = _defects(root)
     goods = images_in(root / GOOD) + images_in(root / "images" / GOOD)
     samples += [Sample(image, None, GOOD, relative_name(root, image), split="") for image in goods]
-    samples, notes = assign_groups(root, samples, groups)
+    samples, group_problems, notes = assign_groups(root, samples, groups)
+    problems += group_problems
     if (root / split_file.NAME).is_file():
         samples, more_problems, more_notes = split_file.apply_split_file(root, samples, pool)
         problems, notes = problems + more_problems, notes + more_notes

@@ -16,15 +16,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from aliaug_edge.data.samples import Sample
+from aliaug_edge.data.pairing import nfc
+from aliaug_edge.data.samples import Problem, Sample
 from aliaug_edge.errors import DataError
 
 _DEFAULT_FILES = ("groups.csv", "groups.json")
+_SHOWN = 3
 
 
 def relative_name(root: Path, path: Path) -> str:
-    """`path` below `root`, with forward slashes: the name of an image in group and split files."""
-    return path.relative_to(root).as_posix()
+    """`path` below `root`, with forward slashes: the name of an image in group and split files.
+
+    Accents are composed (`nfc`), so it need not be the name on disk byte for byte.
+    """
+    return nfc(path.relative_to(root).as_posix())
 
 
 def listed_name(name: str, known: Mapping[str, Any]) -> str | None:
@@ -32,14 +37,16 @@ def listed_name(name: str, known: Mapping[str, Any]) -> str | None:
 
     The first folder of `name` may be the data folder itself, under this name or an older one.
     """
-    plain = name.replace("\\", "/").removeprefix("./")
-    return next((n for n in (plain, plain.partition("/")[2]) if n in known), None)
+    return next((candidate for candidate in _meanings(name) if candidate in known), None)
 
 
 def assign_groups(
     root: Path, samples: Iterable[Sample], groups_file: Path | None
-) -> tuple[list[Sample], list[str]]:
-    """`samples` with their groups, and notes about images that the groups file leaves out.
+) -> tuple[list[Sample], list[Problem], list[str]]:
+    """`samples` with their groups, and problems and notes about the groups file.
+
+    A row for a file that does not exist is a problem: behind a misspelt name there is a photo that
+    passes for a part of its own. Images that the file leaves out are noted.
 
     Raises:
         DataError: the groups file is missing, malformed, names a file twice, or knows no image.
@@ -47,12 +54,14 @@ def assign_groups(
     samples = list(samples)
     path = groups_file or _default_file(root)
     if path is None:
-        return samples, []
+        return samples, [], []
     known = {relative_name(root, s.image_path): s for s in samples}
     groups: dict[str, str] = {}
+    unknown: list[str] = []
     for name, group in _read(path):
         image = listed_name(name, known)
         if image is None:
+            unknown += [] if _exists(root, name) else [name]
             continue
         if groups.setdefault(image, group) != group:
             raise DataError(f"{path} puts {name} into two groups: {groups[image]} and {group}")
@@ -68,7 +77,29 @@ def assign_groups(
     grouped = [
         replace(s, group=groups.get(relative_name(root, s.image_path), s.group)) for s in samples
     ]
-    return grouped, notes
+    return grouped, _unknown_names(path, root, unknown), notes
+
+
+def _meanings(name: str) -> tuple[str, str]:
+    plain = nfc(name).replace("\\", "/").removeprefix("./")
+    return plain, plain.partition("/")[2]
+
+
+def _exists(root: Path, name: str) -> bool:
+    """Whether `name` is some file below `root`, such as a mask; the name may be in either form."""
+    plain = name.replace("\\", "/").removeprefix("./")
+    candidates = {plain, plain.partition("/")[2], *_meanings(name)} - {""}
+    return any((root / candidate).is_file() for candidate in sorted(candidates))
+
+
+def _unknown_names(path: Path, root: Path, names: list[str]) -> list[Problem]:
+    if not names:
+        return []
+    shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+    line = (
+        f"{path} names {len(names)} files that are not in {root}: {shown}; correct or remove them"
+    )
+    return [Problem(line)]
 
 
 def crossing_groups(samples: Iterable[Sample]) -> list[str]:
@@ -95,7 +126,7 @@ def _read(path: Path) -> list[tuple[str, str]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         rows = _csv_rows(text) if path.suffix.lower() == ".csv" else _json_rows(json.loads(text))
-        return [(str(row["file"]), str(row["group"])) for row in rows]
+        return [(_field(row, "file"), _field(row, "group")) for row in rows]
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, csv.Error) as error:
@@ -105,15 +136,22 @@ def _read(path: Path) -> list[tuple[str, str]]:
         ) from error
 
 
+def _field(row: Mapping[str, Any], name: str) -> str:
+    """The field as text without blanks around it: a file or group is a text or a whole number."""
+    value = row[name]
+    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+        kind = "an empty field" if value is None or isinstance(value, str) else repr(value)
+        raise ValueError(f"a row has {kind} as its {name}")
+    return str(value).strip()
+
+
 def _csv_rows(text: str) -> list[dict[str, str]]:
     reader = csv.DictReader(text.splitlines())
-    columns = reader.fieldnames or []
+    columns = [column.strip() for column in reader.fieldnames or []]
     if not {"file", "group"} <= set(columns):
         raise ValueError(f"found columns {', '.join(columns) or 'none'}")
-    rows = list(reader)
-    if any(not row["file"] or not row["group"] for row in rows):
-        raise ValueError("a row has an empty field")
-    return rows
+    reader.fieldnames = columns
+    return list(reader)
 
 
 def _json_rows(document: Any) -> list[dict[str, Any]]:

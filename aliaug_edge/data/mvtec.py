@@ -36,7 +36,8 @@ def load_mvtec(
     """
     samples, problems = _defects(root)
     samples += _goods(root)
-    samples, notes = assign_groups(root, samples, groups)
+    samples, group_problems, notes = assign_groups(root, samples, groups)
+    problems += group_problems
     if (root / split_file.NAME).is_file():
         samples, more_problems, more_notes = split_file.apply_split_file(root, samples, pool)
         problems, notes = problems + more_problems, notes + more_notes

@@ -113,6 +113,12 @@ def test_a_malformed_prompts_file_is_one_clear_error(aliaug: Path, text: str) ->
         load_aliaug(aliaug)
 
 
+def test_a_prompts_file_may_begin_with_a_byte_order_mark(aliaug: Path) -> None:
+    path = aliaug / "train_prompts.json"
+    path.write_text("\ufeff" + path.read_text(), encoding="utf-8")
+    assert load_dataset(aliaug).classes == ("crack", "gray_stroke")
+
+
 def test_sub_folders_are_classes(folders: Path) -> None:
     dataset = load_dataset(folders)
     assert dataset.layout == "folders"

@@ -126,6 +126,27 @@ def test_a_malformed_split_file_is_one_clear_error(mvtec: Path, text: str) -> No
         load_mvtec(mvtec)
 
 
+def test_a_split_file_may_begin_with_a_byte_order_mark(split_mvtec: Path) -> None:
+    path = split_mvtec / "split.json"
+    path.write_text("\ufeff" + path.read_text(), encoding="utf-8")
+    assert len(load_dataset(split_mvtec).samples) == 21
+
+
+def test_a_split_file_may_spell_accents_otherwise_than_the_disk(split_mvtec: Path) -> None:
+    apart, composed = "fe\u0301lure.png", "f\u00e9lure.png"
+    (split_mvtec / "test" / "crack" / "000.png").rename(split_mvtec / "test" / "crack" / apart)
+    masks = split_mvtec / "ground_truth" / "crack"
+    (masks / "000_mask.png").rename(masks / composed)
+
+    def respell(document: Any) -> None:
+        pools = document["defect"]["crack"]
+        for pool in pools:
+            pools[pool] = [name.replace("000.png", composed) for name in pools[pool]]
+
+    edit(split_mvtec, respell)
+    assert len(load_dataset(split_mvtec).defects("train")) == 8
+
+
 def test_without_a_split_file_whole_groups_are_drawn(mvtec: Path) -> None:
     rows = "".join(f"test/crack/{n:03d}.png,p{n // 2}\n" for n in range(10))
     (mvtec / "groups.csv").write_text(f"file,group\n{rows}")
