@@ -7,44 +7,28 @@ a defect; outside the mask the target is the input, under it only the discrimina
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from aliaug_edge import crops, imaging
-from aliaug_edge.components import components
-from aliaug_edge.data.inpaint import inpaint
-from aliaug_edge.data.load import load_pair
 from aliaug_edge.data.procedural import DEFECT_CLASSES
-from aliaug_edge.data.samples import Dataset, Sample
+from aliaug_edge.data.samples import Dataset
 from aliaug_edge.errors import DataError
-from aliaug_edge.mask_bank import Bank, shape_at
+from aliaug_edge.mask_bank import Bank
+from aliaug_edge.training import photos
 from aliaug_edge.training.batch import WHITE, Batch, Colour, class_colour
+from aliaug_edge.training.photos import ZOOM, Defect, Patch
 
+Item = TypeVar("Item")
 UInt8 = NDArray[np.uint8]
-ZOOM = (0.8, 1.25)  # random scale of the training window
 GAIN = (0.85, 1.15)  # random exposure, the same for input and target
 MAX_GOOD = 400  # good photos held in memory; more add nothing in a run of minutes
-
-
-@dataclass(frozen=True)
-class Defect:
-    """One defective photo, its good counterpart, and where its defects are.
-
-    `severity` is the rank of the defect's contrast within its class, in (0, 1): so a severity drawn
-    uniformly at generation reproduces the strengths that were seen.
-    """
-
-    defect_class: str
-    image: UInt8
-    good: UInt8
-    mask: UInt8
-    boxes: tuple[crops.Window, ...]
-    severity: float
 
 
 @dataclass(frozen=True)
@@ -62,33 +46,57 @@ class DefectSource:
 
 
 def load_source(
-    dataset: Dataset, classes: Sequence[str], prompts: dict[str, str], seed: int
+    dataset: Dataset,
+    classes: Sequence[str],
+    prompts: dict[str, str],
+    seed: int,
+    *,
+    crop: int,
+    progress: bool = False,
 ) -> DefectSource:
-    """Read the train pool of `dataset`.
+    """Read the train pool of `dataset`, to draw crops of `crop`² pixels from; `progress` goes to
+    stderr.
 
     Raises:
         DataError: a class has no usable train defect, or a file is bad.
     """
     rng = np.random.default_rng([seed, 77])
     found: dict[str, list[Defect]] = {name: [] for name in classes}
-    for sample in dataset.defects("train"):
-        if sample.defect_class in found:
-            found[sample.defect_class].append(_read(sample, rng))
+    wanted = [s for s in dataset.defects("train") if s.defect_class in found]
+    goods = [sample.image_path for sample in dataset.goods("train")]
+    for sample in _counted(wanted, "photos with defects", progress):
+        defect, other = photos.read_defect(sample, crop, rng)
+        found[sample.defect_class].append(defect)
+        if other is not None and other not in goods:
+            goods.append(other)
     if empty := [name for name, items in found.items() if not items]:
         raise DataError(
             f"{dataset.root}: no train defects with masks for {', '.join(empty)}; add some or "
             "leave the class out with --classes"
         )
-    goods = dataset.goods("train")
     if len(goods) > MAX_GOOD:
         chosen = sorted(rng.choice(len(goods), MAX_GOOD, replace=False).tolist())
-        goods = tuple(goods[i] for i in chosen)
+        goods = [goods[i] for i in chosen]
+    share = photos.GOODS_BYTES // max(1, len(goods))
     return DefectSource(
         defects={name: _ranked(items) for name, items in found.items()},
-        goods=tuple(imaging.load_image(sample.image_path) for sample in goods),
+        goods=tuple(
+            photos.read_good(path, crop, share, rng)
+            for path in _counted(goods, "good photos", progress)
+        ),
         prompts={name: prompts[name] for name in classes},
         colours={name: _colour(index, name) for index, name in enumerate(classes)},
     )
+
+
+def _counted(items: Sequence[Item], what: str, progress: bool) -> Iterator[Item]:
+    """`items`, counted on stderr: on a terminal one by one, in a log when they are done."""
+    for done, item in enumerate(items, 1):
+        yield item
+        last = done == len(items)
+        if progress and (last or sys.stderr.isatty()):
+            end = "\n" if last else ""
+            print(f"\rread {done}/{len(items)} {what}", end=end, file=sys.stderr, flush=True)
 
 
 def draw_defects(
@@ -128,7 +136,7 @@ def draw_defects(
 def mask_bank(source: DefectSource) -> Bank:
     """The tight shapes of every training defect per class, for placement."""
     return {
-        name: [shape_at(defect.mask, box) for defect in items for box in defect.boxes]
+        name: [shape for defect in items for shape in defect.shapes]
         for name, items in source.defects.items()
     }
 
@@ -140,38 +148,11 @@ def _colour(index: int, name: str) -> Colour:
     return class_colour(len(DEFECT_CLASSES) + index)
 
 
-def _read(sample: Sample, rng: np.random.Generator) -> Defect:
-    image, mask = load_pair(sample)
-    if sample.good_path is not None:
-        good = imaging.load_image(sample.good_path)
-        if good.shape != image.shape:
-            raise DataError(
-                f"{sample.good_path}: its size {good.shape[1]}x{good.shape[0]} differs from that "
-                f"of {sample.image_path}, {image.shape[1]}x{image.shape[0]}"
-            )
-    else:
-        good = inpaint(image, mask, rng)
-    inside = mask > 0
-    contrast = float(np.abs(image[inside].astype(np.float32) - good[inside]).mean())
-    return Defect(sample.defect_class, image, good, mask, _boxes(mask), contrast)
-
-
-def _boxes(mask: UInt8) -> tuple[crops.Window, ...]:
-    """Boxes of the mask's parts; specks under 1 % of the largest are no defects of their own."""
-    parts = components(mask)
-    largest = max(part.area for part in parts)
-    return tuple(
-        crops.Window(part.top, part.left, *part.pixels.shape)
-        for part in parts
-        if part.area >= max(4, 0.01 * largest)
-    ) or (crops.mask_box(mask),)
-
-
 def _ranked(items: list[Defect]) -> tuple[Defect, ...]:
     order = np.argsort(np.argsort([d.severity for d in items], kind="stable"), kind="stable")
     return tuple(
-        Defect(d.defect_class, d.image, d.good, d.mask, d.boxes, (float(rank) + 0.5) / len(items))
-        for d, rank in zip(items, order, strict=True)
+        replace(defect, severity=(float(rank) + 0.5) / len(items))
+        for defect, rank in zip(items, order, strict=True)
     )
 
 
@@ -180,8 +161,9 @@ def _row(
 ) -> dict[str, Any]:
     items = source.defects[name]
     defect = items[int(rng.integers(len(items)))]
-    real, good, mask = _cropped(defect, crop, rng)
-    if source.goods and rng.random() < unpaired_share:
+    patch, box = defect.spots[int(rng.integers(len(defect.spots)))]
+    real, good, mask = _cropped(patch, box, crop, rng)
+    if source.goods and (rng.random() < unpaired_share or not patch.paired):
         canvas = source.goods[int(rng.integers(len(source.goods)))]
         image = _augmented([_random_crop(canvas, crop, rng)], rng)[0]
         shape = _augmented([mask], rng, gain=False)[0]
@@ -202,18 +184,18 @@ def _row(
     }
 
 
-def _cropped(defect: Defect, crop: int, rng: np.random.Generator) -> tuple[UInt8, UInt8, UInt8]:
+def _cropped(
+    patch: Patch, box: crops.Window, crop: int, rng: np.random.Generator
+) -> tuple[UInt8, UInt8, UInt8]:
     """Photo, counterpart and mask around one part of the defect, at `crop`² pixels."""
-    box = defect.boxes[int(rng.integers(len(defect.boxes)))]
-    zoom = float(rng.uniform(*ZOOM))
-    side = max(16, round(crop * zoom))
+    side = max(16, round(crop * float(rng.uniform(*ZOOM))))
     shift = (float(rng.random()), float(rng.random()))
-    window = crops.window_around(box, defect.mask.shape, (side, side), shift)
+    window = crops.window_around(box, patch.mask.shape, (side, side), shift)
     hw = (crop, crop)
     return (
-        crops.resize(crops.cut(defect.image, window), hw),
-        crops.resize(crops.cut(defect.good, window), hw),
-        crops.resize_mask(crops.cut(defect.mask, window), hw),
+        crops.resize(crops.cut(patch.image, window), hw),
+        crops.resize(crops.cut(patch.good, window), hw),
+        crops.resize_mask(crops.cut(patch.mask, window), hw),
     )
 
 

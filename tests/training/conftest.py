@@ -54,4 +54,4 @@ def new_config(base_dir: Path, data_dir: Path) -> NewConfig:
 @pytest.fixture(scope="session")
 def source(data_dir: Path) -> DefectSource:
     prompts = {name: class_prompt(name) for name in CLASSES}
-    return load_source(load_dataset(data_dir), CLASSES, prompts, seed=0)
+    return load_source(load_dataset(data_dir), CLASSES, prompts, seed=0, crop=48)
