@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
@@ -33,6 +33,7 @@ from aliaug_edge.generation.summary import Summary, summarise
 
 WORKERS = 3  # threads: one in the engine, two around it, where most work releases the GIL
 AHEAD = 6  # requests begun or waiting; the bound keeps memory flat
+SOURCE_SHA256 = "source_sha256"  # in a record: of the good image's file
 
 Progress = Callable[[int, int], None]
 
@@ -54,20 +55,22 @@ def generate_dataset(
     `progress` is called with (requested, done) whenever a sample is on disk.
 
     Raises:
-        BundleError: unknown class. DataError: no images, or masks that cannot be used.
+        BundleError: unknown class. DataError: no images, masks that cannot be used, or an image
+            that changed since it was begun.
         OutputError: `out_dir` holds something else or another request, another run is writing to
             it, or it cannot be written.
     """
     started = time.perf_counter()
     job, requests = checked_plan(bundle, settings, images_dir, masks_dir)
     _require_apart(out_dir, images_dir, masks_dir)
-    document = _request_document(job)
+    document = _request_document(job, requests)
     folder.check(out_dir, document)
     with exclusive(out_dir):
         folder.claim(out_dir, document)
         if folder.is_complete(out_dir):
             folder.drop_records(out_dir)
             samples = folder.read_samples(out_dir)
+            _require_same_images(job, samples)
             return summarise(out_dir, samples, time.perf_counter() - started)
         show = partial(progress or _silent, len(requests))
         made, engine_s = _make_missing(job, requests, out_dir, threads, show)
@@ -88,6 +91,7 @@ def _make_missing(
 ) -> tuple[int, float]:
     """Make what has no record yet; how many those were, and the seconds in the engine."""
     records = folder.read_records(out_dir)
+    _require_same_images(job, records)
     todo = [request for request in requests if request.index not in records]
     if not todo:
         return 0, 0.0
@@ -126,8 +130,9 @@ def _one(
 ) -> int:
     """Make and write one sample; how many are done when they are done in order. The record comes
     last: it says that the rest is there."""
+    content = job.sources.sha256(request.source_image)
     result = _best_try(job, request, pipeline)
-    record = write_sample(job, result, out_dir, about)
+    record = {**write_sample(job, result, out_dir, about), SOURCE_SHA256: content}
     folder.write_record(out_dir, request.index, record)
     return request.index + 1
 
@@ -148,11 +153,19 @@ def _best_try(job: Job, request: Request, pipeline: Pipeline) -> Result:
     return replace(result, tries=attempt + 1)
 
 
-def _request_document(job: Job) -> dict[str, Any]:
+def _require_same_images(job: Job, records: Mapping[int, folder.Record]) -> None:
+    """What is there must come from the images as they are now, or equal bytes are not to be had."""
+    job.sources.require_unchanged(
+        {record["source_image"]: record[SOURCE_SHA256] for record in records.values()}
+    )
+
+
+def _request_document(job: Job, requests: Sequence[Request]) -> dict[str, Any]:
+    used = [request.source_image for request in requests]
     return {
         "settings": asdict(job.settings),
         "bundle": {"name": job.bundle.name, "sha256": job.bundle.sha256},
-        "sources": {"images": len(job.sources.names), "sha256": job.sources.fingerprint()},
+        "sources": {"images": len(job.sources.names), "sha256": job.sources.fingerprint(used)},
     }
 
 

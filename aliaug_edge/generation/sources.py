@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import ExifTags, Image
 
-from aliaug_edge import imaging
+from aliaug_edge import files, imaging
 from aliaug_edge.data.procedural import render_surface
 from aliaug_edge.errors import DataError
 from aliaug_edge.generation.part import part_mask
@@ -42,9 +44,10 @@ class Sources:
         self.images_dir = images_dir
         self.masks_dir = masks_dir
         self._procedural_hw = procedural_hw
-        self.names = [p.name for p in imaging.list_images(images_dir)] if images_dir else []
+        self.names = _utf8_names(images_dir) if images_dir else []
         self.mask_names = self._paired_masks() if masks_dir else None
         self.load: Callable[[str], Source] = functools.lru_cache(maxsize=KEPT_DECODED)(self._load)
+        self.sha256: Callable[[str], str | None] = functools.cache(self._sha256)
 
     def mask(self, name: str, image_hw: tuple[int, int]) -> NDArray[np.uint8]:
         """The mask file `name`, checked against its image's size.
@@ -65,25 +68,51 @@ class Sources:
             return
         problems = []
         for name in sorted(set(image_names)):
+            size_hw = self._size_hw(name)
+            if size_hw is None:  # an image that is damaged fails its own requests, not the run
+                continue
             try:
-                self.mask(self.mask_names[name], self._size_hw(name))
+                self.mask(self.mask_names[name], size_hw)
             except DataError as error:
                 problems.append(str(error))
         if problems:
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
             raise DataError(problems[0] + more)
 
-    def fingerprint(self) -> str:
-        """SHA-256 over names and byte sizes: cheap, and enough to notice another folder."""
+    def fingerprint(self, image_names: Iterable[str]) -> str:
+        """SHA-256 over the names and byte sizes of all images, and over name and content of the
+        masks of `image_names`. The images' content is in `sha256`, of each when it is used: they
+        may be thousands of large files.
+
+        Raises:
+            DataError: a file is gone or cannot be read.
+        """
         digest = hashlib.sha256()
-        for kind, folder, names in (
-            ("image", self.images_dir, self.names),
-            ("mask", self.masks_dir, sorted((self.mask_names or {}).values())),
-        ):
-            for name in names:
-                assert folder is not None
-                digest.update(f"{kind}\0{name}\0{(folder / name).stat().st_size}\0".encode())
+        try:
+            if self.images_dir is not None:
+                for name in self.names:
+                    size = (self.images_dir / name).stat().st_size
+                    digest.update(f"image\0{name}\0{size}\0".encode())
+            if self.masks_dir is not None and self.mask_names is not None:
+                for name in sorted({self.mask_names[image] for image in image_names}):
+                    content = files.sha256_of_file(self.masks_dir / name)
+                    digest.update(f"mask\0{name}\0{content}\0".encode())
+        except OSError as error:
+            raise DataError(f"{error.filename} cannot be read: {error.strerror}") from error
         return digest.hexdigest()
+
+    def require_unchanged(self, sha256_by_name: Mapping[str, str | None]) -> None:
+        """Refuse images whose content is not that from which samples were made.
+
+        Raises:
+            DataError: the first that changed.
+        """
+        for name, before in sorted(sha256_by_name.items()):
+            if self.sha256(name) != before:
+                raise DataError(
+                    f"{self.images_dir}/{name} changed since samples were made from it; put the "
+                    "old file back, or choose another output folder"
+                )
 
     def estimated_bytes(self, image_names: Iterable[str]) -> int:
         """About what the images and masks made from `image_names` will take on disk."""
@@ -101,6 +130,16 @@ class Sources:
         assert self.images_dir is not None
         image = imaging.load_image(self.images_dir / name)
         return Source(image, part_mask(image))
+
+    def _sha256(self, name: str) -> str | None:
+        """Of the image's file; None for a drawn surface, and where there is no reading it."""
+        if name.startswith(PROCEDURAL):
+            return None
+        assert self.images_dir is not None
+        try:
+            return files.sha256_of_file(self.images_dir / name)
+        except OSError:
+            return None
 
     def _paired_masks(self) -> dict[str, str]:
         """Image name → mask name: equal stems, or the mask's with "_mask" behind it."""
@@ -129,9 +168,20 @@ class Sources:
             )
         return {name: by_stem[stem][0] for name, stem in zip(self.names, stems, strict=True)}
 
-    def _size_hw(self, name: str) -> tuple[int, int]:
-        image = self.load(name).image
-        return image.shape[0], image.shape[1]
+    def _size_hw(self, name: str) -> tuple[int, int] | None:
+        """The size of an upright image, from its header; None where that cannot be read."""
+        assert self.images_dir is not None
+        path = self.images_dir / name
+        try:
+            with _header(path) as image:
+                # The base class's: PNG's own decodes everything, in case EXIF stands at the end.
+                orientation = Image.Image.getexif(image).get(ExifTags.Base.Orientation, 1)
+                if orientation == 1:
+                    return image.height, image.width
+            height, width, _ = imaging.load_image(path).shape  # some formats turn their header too
+            return height, width
+        except Exception:  # Pillow raises a dozen kinds for damaged bytes
+            return None
 
     def _estimated_png(self, name: str) -> float:
         if name.startswith(PROCEDURAL):
@@ -139,8 +189,35 @@ class Sources:
             return height * width * BYTES_PER_PIXEL * 3
         assert self.images_dir is not None
         try:
-            with Image.open(self.images_dir / name) as image:
+            with _header(self.images_dir / name) as image:
                 channels = 1 if image.mode in ("L", "1", "I;16") else 3
                 return image.width * image.height * BYTES_PER_PIXEL * channels
-        except (OSError, ValueError, Image.DecompressionBombError):
+        except Exception:  # as above; a plan does not end with the first damaged image
             return 0.0
+
+
+@contextlib.contextmanager
+def _header(path: Path) -> Iterator[Image.Image]:
+    """The image with its header read and nothing else; Pillow's warnings come with the decoding."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path) as image:
+            yield image
+
+
+def _utf8_names(folder: Path) -> list[str]:
+    """The names of the images in `folder`, which samples.jsonl and labels must be able to hold.
+
+    Raises:
+        DataError: no images, or a name that is no text.
+    """
+    names = [path.name for path in imaging.list_images(folder)]
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise DataError(
+                f"{folder}: the file name {name!r} is not valid UTF-8, so no label can hold it; "
+                "rename the file"
+            ) from None
+    return names

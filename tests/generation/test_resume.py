@@ -7,6 +7,7 @@ behind) or right after.
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -177,6 +178,21 @@ def test_another_request_does_not_continue_a_killed_run(command, tmp_path, hash_
     assert done.returncode == 1
     assert "holds another request: settings.seed was 5, now 6" in done.stderr
     assert hash_of(out) == before
+
+
+def test_a_killed_run_is_not_continued_on_changed_images(command, good_dir, tmp_path):
+    """Of equal size in bytes, and used already: only its content tells."""
+    out = tmp_path / "out"
+    assert command(out, signal.SIGKILL, "after", 12).returncode == -signal.SIGKILL
+    record = json.loads(min((out / ".records").glob("*.json")).read_text())
+    source = good_dir / record["source_image"]
+    content = bytearray(source.read_bytes())
+    content[-1] ^= 1
+    source.write_bytes(content)
+    done = command(out)
+    assert done.returncode == 1
+    assert f"error: {source} changed since samples were made from it" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(command):

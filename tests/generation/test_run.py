@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,6 +162,12 @@ def test_a_plan_writes_nothing_and_counts(bundle, good_dir, masks_dir, tmp_path)
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def flip_last_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
 def spoil(kind: str, good_dir: Path, masks_dir: Path) -> None:
     mask = masks_dir / "part_0_mask.png"
     if kind == "missing":
@@ -266,6 +274,78 @@ def test_other_images_or_another_bundle_are_another_request(bundle, good_dir, tm
     (good_dir / "part_0.png").rename(good_dir / "part_9.png")
     with pytest.raises(OutputError, match=r"sources\.sha256 was"):
         generate_dataset(bundle, SETTINGS, out, good_dir)
+
+
+def test_an_image_of_other_content_and_equal_size_is_noticed_on_a_finished_folder(
+    bundle, good_dir, tmp_path, hash_of
+):
+    out = tmp_path / "out"
+    generate_dataset(bundle, SETTINGS, out, good_dir)
+    before = hash_of(out)
+    flip_last_byte(good_dir / "part_3.png")
+    with pytest.raises(DataError, match=r"part_3\.png changed since samples were made from it"):
+        generate_dataset(bundle, SETTINGS, out, good_dir)
+    assert hash_of(out) == before
+
+
+def test_a_mask_of_other_content_and_equal_size_is_another_request(
+    bundle, good_dir, masks_dir, tmp_path
+):
+    out = tmp_path / "out"
+    generate_dataset(bundle, SETTINGS, out, good_dir, masks_dir)
+    mask = masks_dir / "part_1_mask.png"
+    size = mask.stat().st_size
+    Image.fromarray(np.roll(imaging.load_mask(mask), 3, axis=0)).save(mask)
+    assert mask.stat().st_size == size
+    with pytest.raises(OutputError, match=r"sources\.sha256 was"):
+        generate_dataset(bundle, SETTINGS, out, good_dir, masks_dir)
+
+
+def test_a_touched_or_copied_source_is_the_same_source(bundle, good_dir, tmp_path, hash_of):
+    """Content decides, so a dataset can be continued on another machine."""
+    generate_dataset(bundle, SETTINGS, tmp_path / "out", good_dir)
+    before = hash_of(tmp_path / "out")
+    copied = tmp_path / "copied"
+    copied.mkdir()
+    for path in good_dir.iterdir():
+        (copied / path.name).write_bytes(path.read_bytes())
+    generate_dataset(bundle, SETTINGS, tmp_path / "out", copied)
+    assert hash_of(tmp_path / "out") == before
+
+
+def test_every_line_has_the_hash_of_its_source(bundle, good_dir, tmp_path):
+    (good_dir / "part_2.png").write_bytes(b"not an image")
+    generate_dataset(bundle, SETTINGS, tmp_path / "out", good_dir)
+    for record in lines(tmp_path / "out"):
+        content = (good_dir / record["source_image"]).read_bytes()
+        assert record["source_sha256"] == hashlib.sha256(content).hexdigest()
+    generate_dataset(bundle, replace(SETTINGS, count=1), tmp_path / "drawn")
+    assert lines(tmp_path / "drawn")[0]["source_sha256"] is None
+
+
+def test_a_corrupt_image_fails_only_its_requests_with_masks_too(
+    bundle, good_dir, masks_dir, tmp_path
+):
+    for name, length in (("part_2.png", 200), ("part_4.jpg", 0)):
+        (good_dir / name).write_bytes((good_dir / name).read_bytes()[:length])
+    out = tmp_path / "out"
+    summary = generate_dataset(bundle, replace(SETTINGS, count=12), out, good_dir, masks_dir)
+    bad = [r for r in lines(out) if r["source_image"] in ("part_2.png", "part_4.jpg")]
+    assert summary.failed == len(bad) == 4
+    assert all(r["status"] == "failed" and r["source_image"] in r["reason"] for r in bad)
+
+
+def test_a_file_name_that_is_no_text_is_refused_before_anything_is_written(
+    bundle, good_dir, tmp_path
+):
+    odd = Path(os.fsdecode(os.fsencode(good_dir) + b"/part_\xff.png"))
+    odd.write_bytes((good_dir / "part_0.png").read_bytes())
+    with pytest.raises(
+        DataError, match=r"'part_\\udcff\.png' is not valid UTF-8.*rename"
+    ) as caught:
+        generate_dataset(bundle, SETTINGS, tmp_path / "out", good_dir)
+    str(caught.value).encode()
+    assert not (tmp_path / "out").exists()
 
 
 def test_output_inside_the_input_folder_is_refused(bundle, good_dir):
