@@ -1,7 +1,8 @@
 """Finds the good photo that a sample was made from, and proves that it is the one.
 
 `samples.jsonl` keeps a file name, and one name may stand for many photos: MVTec AD has a 000.png in
-train/good and another in test/good. What generation left alone decides.
+train/good and another in test/good. The record's SHA-256 says which to try first, and what
+generation left alone decides: a copy in another format serves as well.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from aliaug_edge import crops, imaging
 from aliaug_edge.data.procedural import render_surface
 from aliaug_edge.data.splits import TRAIN
+from aliaug_edge.files import sha256_of_file
 from aliaug_edge.generation.blend import BLEND_BAND_PX, grown
 from aliaug_edge.generation.request import PROCEDURAL
 
@@ -51,7 +53,7 @@ class GoodImages:
         name = record["source_image"]
         kept = untouched(record, mask)
         found = False
-        for image in self._candidates(name, (mask.shape[0], mask.shape[1])):
+        for image in self._candidates(record, (mask.shape[0], mask.shape[1])):
             found = True
             if image.shape == generated.shape and np.array_equal(image[kept], generated[kept]):
                 return image
@@ -60,14 +62,16 @@ class GoodImages:
             names.append(name)
         return None
 
-    def _candidates(self, name: str, hw: tuple[int, int]) -> Iterator[UInt8]:
+    def _candidates(self, record: Mapping[str, Any], hw: tuple[int, int]) -> Iterator[UInt8]:
+        name = record["source_image"]
         if name.startswith(PROCEDURAL):
             yield render_surface(int(name.removeprefix(PROCEDURAL)), *hw)
             return
         paths = [folder / name for folder in self._folders] + self._below.get(name, [])
-        for path in dict.fromkeys(paths):
-            if path.is_file():
-                yield imaging.load_image(path)
+        there = [path for path in dict.fromkeys(paths) if path.is_file()]
+        if len(there) > 1:
+            there.sort(key=lambda path: sha256_of_file(path) != record.get("source_sha256"))
+        yield from map(imaging.load_image, there)
 
 
 def untouched(record: Mapping[str, Any], mask: UInt8) -> NDArray[np.bool_]:

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 from support.bundles import make_bundle
 
 from aliaug_edge.bundle import load_bundle
@@ -62,16 +63,39 @@ def test_of_equal_names_the_photo_that_the_sample_was_made_from_is_found(
         assert np.array_equal(found(goods, dataset, record), right)
 
 
-@pytest.mark.parametrize("blend", ["feather", "hard"])
-def test_where_the_window_is_the_whole_photo_pixels_far_from_the_mask_decide(
-    tmp_path, bundle, blend
-):
+@pytest.mark.parametrize("blend", BLENDS)
+def test_where_the_window_is_the_whole_photo_the_right_one_is_found_too(tmp_path, bundle, blend):
     write_photos(tmp_path / "data/train/good", 0, hw=(64, 64))
     images = write_photos(tmp_path / "data/test/good", 9, hw=(64, 64))
     dataset, kept = generated_from(images, tmp_path / "out", bundle, blend)
     assert kept
     for record in kept:
         shown = found(GoodImages(tmp_path / "data", None), dataset, record)
+        assert np.array_equal(shown, load_image(images / record["source_image"]))
+
+
+def test_a_copy_in_another_format_serves_as_well(tmp_path, bundle):
+    images = write_photos(tmp_path / "mine", 0)
+    dataset, kept = generated_from(images, tmp_path / "out", bundle)
+    write_photos(tmp_path / "data/train/good", 50)
+    (tmp_path / "copy").mkdir()
+    for name in NAMES:
+        Image.fromarray(load_image(images / name)).save(tmp_path / "copy" / name, "BMP")
+    goods = GoodImages(tmp_path / "data", tmp_path / "copy")
+    assert all(found(goods, dataset, record) is not None for record in kept)
+    for name in NAMES:
+        (tmp_path / "copy" / name).unlink()
+    assert found(goods, dataset, kept[0]) is None
+
+
+def test_without_a_hash_pixels_far_from_the_mask_decide(tmp_path, bundle):
+    write_photos(tmp_path / "data/train/good", 0, hw=(64, 64))
+    images = write_photos(tmp_path / "data/test/good", 9, hw=(64, 64))
+    dataset, kept = generated_from(images, tmp_path / "out", bundle)
+    goods = GoodImages(tmp_path / "data", None)
+    for record in kept:
+        record["source_sha256"] = None
+        shown = found(goods, dataset, record)
         assert np.array_equal(shown, load_image(images / record["source_image"]))
 
 
