@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from aliaug_edge.errors import DataError
 
@@ -53,6 +53,8 @@ _SYNTHETIC_TERMS = (SYNTHETIC_SOURCE, "digitalsourcetype/trainedAlgorithmicMedia
 _SIXTEEN_BIT = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 _EIGHT_BIT = frozenset({"1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr"})
 _WITH_ALPHA = frozenset({"LA", "La", "PA", "RGBA", "RGBa"})
+
+_SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that turn by 90 degrees
 
 # Difference between channels that makes a colour of a pixel: the darkest of PASCAL VOC's palette,
 # (64, 0, 0), has it; the ringing of a JPEG does not.
@@ -163,6 +165,27 @@ def pixel_format(path: Path) -> str:
     """
     with _opened(path) as image:
         return str(image.mode)
+
+
+def sixteen_bit_peak(path: Path) -> int | None:
+    """The largest sample of a 16-bit grey image, 0 … 65535; None for any other pixel format.
+
+    Raises:
+        DataError: as `load_image`.
+    """
+    if pixel_format(path) not in _SIXTEEN_BIT:
+        return None
+    return int(np.asarray(_decode(path)).max())
+
+
+def is_turned(path: Path) -> bool:
+    """Whether the file's EXIF orientation swaps the width and height that it stores.
+
+    Raises:
+        DataError: the file cannot be opened as an image.
+    """
+    with _opened(path) as image, _quiet():
+        return image.getexif().get(ExifTags.Base.Orientation) in _SIDEWAYS
 
 
 def list_images(folder: Path) -> list[Path]:

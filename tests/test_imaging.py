@@ -110,6 +110,25 @@ def test_exif_orientation_is_applied(tmp_path: Path, suffix: str) -> None:
     assert loaded[9:].max() < 50
 
 
+def test_the_peak_of_sixteen_bits_is_as_stored_and_others_have_none(tmp_path: Path) -> None:
+    levels = np.array([[0, 4095]], dtype=np.uint16)
+    for suffix in ("png", "tif"):
+        assert imaging.sixteen_bit_peak(save(tmp_path / f"a.{suffix}", levels)) == 4095
+    assert imaging.sixteen_bit_peak(save(tmp_path / "b.png", noise())) is None
+
+
+@pytest.mark.parametrize(
+    ("orientation", "turned"), [(1, False), (3, False), (5, True), (6, True), (8, True)]
+)
+def test_a_sideways_exif_orientation_is_known(
+    tmp_path: Path, orientation: int, turned: bool
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    assert imaging.is_turned(save(tmp_path / "a.jpg", noise(), exif=exif)) is turned
+    assert not imaging.is_turned(save(tmp_path / "b.png", noise()))
+
+
 # ---------------------------------------------------------------- bad images
 
 

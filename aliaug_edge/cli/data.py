@@ -27,6 +27,12 @@ def check(
         Path | None,
         typer.Option(help="CSV or JSON that names the physical part that each file shows."),
     ] = None,
+    pool: Annotated[
+        str, typer.Option(help="List of split.json to learn from, as for `ali-aug train`.")
+    ] = "train",
+    seed: Annotated[
+        int, typer.Option(help="Draws the split where there is none, as for `ali-aug train`.")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Count classes, groups and mask areas, and list every problem; exit 1 if there is any."""
@@ -35,7 +41,8 @@ def check(
     from aliaug_edge.files import json_text
 
     quiet = as_json or not sys.stderr.isatty()
-    report = check_dataset(folder, groups=groups, progress=None if quiet else _show_progress)
+    progress = None if quiet else _show_progress
+    report = check_dataset(folder, groups=groups, pool=pool, seed=seed, progress=progress)
     typer.echo(json_text(report.as_json()).rstrip() if as_json else report_text(report))
     if not report.ok:
         raise typer.Exit(1)

@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 
 from aliaug_edge import imaging
 from aliaug_edge.data.check_report import QUANTILES, CheckReport, ClassReport
+from aliaug_edge.data.leftovers import leftovers
 from aliaug_edge.data.load import pair_faults
 from aliaug_edge.data.reader import read_dataset
 from aliaug_edge.data.samples import GOOD, Dataset, Sample
 from aliaug_edge.data.splits import TEST, TRAIN
 from aliaug_edge.errors import DataError
+
+TWELVE_BIT = 4096
+_Peaks = tuple[tuple[Path, int], ...]
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class _Finding:
     synthetic: bool
     mask_px: int | None
     mask_fraction: float | None
+    peaks: _Peaks  # of its photos with 16 bits
     faults: tuple[str, ...]
 
 
@@ -42,18 +47,30 @@ def check_dataset(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> CheckReport:
-    """Read the structure and decode every file once; `progress(done, total)` is called per sample.
+    """Read the structure and decode every file once, those that belong to no sample too.
+
+    `progress(done, total)` is called for each sample and for each such file.
 
     Raises:
         DataError: no layout is recognised, or a groups, split or prompts file is unusable.
     """
     dataset = read_dataset(root, groups=groups, pool=pool, seed=seed)
+    loose, unread = leftovers(dataset)
+    total = len(dataset.samples) + len(loose)
+
+    def step(done: int) -> None:
+        if progress is not None:
+            progress(done, total)
+
     findings = []
     for done, sample in enumerate(dataset.samples, start=1):
         findings.append(_examine(sample))
-        if progress is not None:
-            progress(done, len(dataset.samples))
-    return _report(dataset, findings)
+        step(done)
+    faults: list[str] = []
+    for done, path in enumerate(loose, start=len(findings) + 1):
+        _tried(imaging.load_image, path, faults)
+        step(done)
+    return _report(dataset, findings, faults, unread)
 
 
 def _examine(sample: Sample) -> _Finding:
@@ -76,8 +93,15 @@ def _examine(sample: Sample) -> _Finding:
         synthetic=image is not None and imaging.is_marked_synthetic(sample.image_path),
         mask_px=None if mask is None else int(np.count_nonzero(mask)),
         mask_fraction=None if mask is None else float(np.count_nonzero(mask) / mask.size),
+        peaks=_peaks([(sample.image_path, image), (sample.good_path, good)]),
         faults=tuple(faults),
     )
+
+
+def _peaks(photos: Iterable[tuple[Path | None, NDArray[np.uint8] | None]]) -> _Peaks:
+    """The largest sample of every photo that is readable and has 16 bits."""
+    readable = [path for path, image in photos if path is not None and image is not None]
+    return tuple((p, peak) for p in readable if (peak := imaging.sixteen_bit_peak(p)) is not None)
 
 
 def _tried(
@@ -97,10 +121,15 @@ def _hash(image: NDArray[np.uint8]) -> str:
     return hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest()
 
 
-def _report(dataset: Dataset, findings: Sequence[_Finding]) -> CheckReport:
+def _report(
+    dataset: Dataset,
+    findings: Sequence[_Finding],
+    loose_faults: Sequence[str],
+    unread: Sequence[str],
+) -> CheckReport:
     leaks, repeats = _duplicates(findings)
     marked, marked_notes = _synthetic(findings)
-    faults = [fault for f in findings for fault in f.faults]
+    faults = [*(fault for f in findings for fault in f.faults), *loose_faults]
     sizes = sorted({f.image_hw for f in findings if f.image_hw}, key=lambda hw: (hw[0] * hw[1], hw))
     modes = [f.image_mode for f in findings if f.image_mode]
     return CheckReport(
@@ -112,8 +141,8 @@ def _report(dataset: Dataset, findings: Sequence[_Finding]) -> CheckReport:
         distinct_sizes=len(sizes),
         smallest_hw=sizes[0] if sizes else None,
         largest_hw=sizes[-1] if sizes else None,
-        problems=(*dataset.problems, *dict.fromkeys(faults), *leaks, *marked),
-        notes=(*dataset.notes, *repeats, *marked_notes),
+        problems=tuple(dict.fromkeys((*dataset.problems, *faults, *leaks, *marked))),
+        notes=(*dataset.notes, *unread, *_dim(findings), *repeats, *marked_notes),
     )
 
 
@@ -158,6 +187,17 @@ def _duplicates(findings: Iterable[_Finding]) -> tuple[list[str], list[str]]:
         if len(paths) > 1
     ]
     return leaks, repeats
+
+
+def _dim(findings: Iterable[_Finding]) -> list[str]:
+    """A note about photos whose 16 bits hold 12 or fewer, which leaves them nearly black."""
+    dim = [(path, peak) for f in findings for path, peak in f.peaks if 0 < peak < TWELVE_BIT]
+    return [
+        f"{len(dim)} photos have 16 bits but hold at most 12, e.g. {path}, whose largest sample is "
+        f"{peak} of 65535: read at full range it has {(peak + 128) // 257 + 1} grey levels; save "
+        "12-bit photos times 16, or with 8 bits"
+        for path, peak in dim[:1]
+    ]
 
 
 def _synthetic(findings: Iterable[_Finding]) -> tuple[list[str], list[str]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -82,6 +85,27 @@ def test_a_mask_of_zeros_and_ones_is_refused_with_a_hint(tmp_path: Path, photo: 
     Image.fromarray(ones).save(tmp_path / "m.png")
     with pytest.raises(DataError, match="stored as 0 and 1 must be saved as 0 and 255"):
         load_pair(defect(photo(tmp_path / "a.png"), tmp_path / "m.png"))
+
+
+@pytest.mark.parametrize("level", [1, 255, 4095])
+def test_a_sixteen_bit_mask_of_another_range_is_refused_with_a_hint(
+    tmp_path: Path, photo: Write, level: int
+) -> None:
+    levels = np.zeros((24, 32), dtype=np.uint16)
+    levels[3:9, 3:9] = level
+    Image.fromarray(levels).save(tmp_path / "m.png")
+    with pytest.raises(DataError, match=rf"reach only {level} of 65535.* save it with 8 bits"):
+        load_pair(defect(photo(tmp_path / "a.png"), tmp_path / "m.png"))
+
+
+def test_a_photo_that_its_exif_tag_turns_is_called_so(tmp_path: Path, mask: Write) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("L", (32, 24), 99).save(tmp_path / "a.jpg", exif=exif)
+    with pytest.raises(
+        DataError, match=r"32 x 24 but .* 24 x 32; .*a\.jpg is turned .* by its EXIF"
+    ):
+        load_pair(defect(tmp_path / "a.jpg", mask(tmp_path / "m.png")))
 
 
 def test_a_full_mask_is_refused(tmp_path: Path, photo: Write, mask: Write) -> None:
@@ -199,6 +223,88 @@ def test_progress_counts_every_sample(split_mvtec: Path) -> None:
     assert calls == [(n, 21) for n in range(1, 22)]
 
 
+def test_twelve_bits_in_sixteen_are_noted_with_what_to_do(split_mvtec: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name, high in (("000", 4096), ("001", 4000), ("002", 65536)):
+        levels = rng.integers(0, high, (24, 32), dtype=np.uint16)
+        levels[0, 0] = high - 1
+        Image.fromarray(levels).save(split_mvtec / "test" / "crack" / f"{name}.png")
+    report = check_dataset(split_mvtec)
+    (note,) = (note for note in report.notes if "16 bits" in note)
+    assert report.ok
+    assert note.startswith("2 photos have 16 bits but hold at most 12")
+    assert "crack/000.png, whose largest sample is 4095 of 65535" in note
+    assert "it has 17 grey levels; save 12-bit photos times 16" in note
+
+
+def test_files_that_are_never_read_are_noted_by_kind(
+    split_mvtec: Path, photo: Write, mask: Write
+) -> None:
+    photo(split_mvtec / "test" / "000.png")
+    photo(split_mvtec / "test" / "crack" / "more" / "000.png")
+    mask(split_mvtec / "ground_truth" / "good" / "000.png")
+    for number in range(2):
+        Image.new("L", (9, 9)).save(split_mvtec / "test" / "pit" / f"{number}.gif")
+    (split_mvtec / "test" / "pit" / ".DS_Store").touch()
+    (split_mvtec / "license.txt").touch()
+    report = check_dataset(split_mvtec)
+    assert report.ok
+    unread = [note for note in report.notes if "not read" in note]
+    assert len(unread) == 2
+    assert "3 images are not read, e.g." in unread[0]
+    assert (
+        "ground_truth/good/000.png; this layout has them in train/good/, test/CLASS/" in unread[0]
+    )
+    assert "2 files of the kind .gif are not read, e.g." in unread[1]
+
+
+@pytest.mark.parametrize("layout", ["mvtec", "split_mvtec", "aliaug", "folders"])
+def test_a_folder_without_leftovers_has_no_such_note(
+    layout: str, request: pytest.FixtureRequest
+) -> None:
+    notes = check_dataset(request.getfixturevalue(layout)).notes
+    assert not any("not read" in note for note in notes)
+
+
+def test_files_of_no_sample_are_decoded_too(split_mvtec: Path) -> None:
+    document = json.loads((split_mvtec / "split.json").read_text())
+    document["defect"]["crack"]["test"].remove("product/test/crack/009.png")
+    (split_mvtec / "split.json").write_text(json.dumps(document))
+    masks = split_mvtec / "ground_truth"
+    break_file(split_mvtec / "test" / "crack" / "009.png", "truncated")  # in no pool
+    break_file(masks / "crack" / "009_mask.png", "text")  # its mask
+    (masks / "crack" / "000_mask.png").unlink()
+    break_file(split_mvtec / "test" / "crack" / "000.png", "text")  # without a mask
+    (masks / "pit" / "stray.png").write_bytes(b"")  # without an image
+    calls: list[tuple[int, int]] = []
+    report = check_dataset(split_mvtec, progress=lambda *counts: calls.append(counts))
+    for expected in (
+        "crack/009.png is damaged",
+        "009_mask.png is not an image",
+        "crack/000.png is not an image",
+        "stray.png is empty (0 bytes)",
+    ):
+        assert sum(expected in problem for problem in report.problems) == 1, expected
+    assert calls[-1] == (19 + 4, 19 + 4)
+
+
+def test_a_folder_that_cannot_be_walked_is_named(
+    split_mvtec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = split_mvtec / "closed"
+    closed.mkdir()
+    scan = os.scandir
+
+    def denied(path: str) -> Any:
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(DataError, match="closed cannot be read: Permission denied"):
+        check_dataset(split_mvtec)
+
+
 # ---------------------------------------------------------------- the command
 
 
@@ -225,6 +331,16 @@ def test_json_is_one_document_on_stdout(split_mvtec: Path) -> None:
     assert document["classes"][0]["name"] == "crack"
     assert document["smallest_hw"] == [24, 32]
     assert result.stderr == ""
+
+
+def test_pool_and_seed_are_those_of_training(split_mvtec: Path, mvtec: Path) -> None:
+    few = CliRunner().invoke(app, ["data", "check", str(split_mvtec), "--pool", "few", "--json"])
+    assert [row["train"] for row in json.loads(few.stdout)["classes"]] == [2, 1, 5]
+    wrong = CliRunner().invoke(app, ["data", "check", str(split_mvtec), "--pool", "none"])
+    assert (wrong.exit_code, wrong.stderr.count("\n")) == (1, 1)
+    (split_mvtec / "split.json").unlink()
+    seeded = CliRunner().invoke(app, ["data", "check", str(mvtec), "--seed", "3"])
+    assert "are learned from (seed 3)" in seeded.stdout
 
 
 def test_a_missing_folder_is_one_line_and_exit_1(tmp_path: Path) -> None:
