@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from aliaug_edge.data.colours import RGB, colour_names, paint_colour
+from aliaug_edge.data.colours import RGB, colour_names, paint_colours
 from aliaug_edge.data.pairing import bare, nfc
 from aliaug_edge.data.prompts import class_words, shared_words
 from aliaug_edge.data.samples import Problem, Sample
@@ -47,27 +47,22 @@ def class_of(prompt: str | None, stem: str, shared: frozenset[str] = frozenset()
 
 def _by_colour(samples: list[Sample]) -> tuple[list[Sample], list[Problem], list[str]]:
     """`samples`, all of one class, told apart by their masks' colours if there are several."""
-    colours: list[tuple[Sample, RGB]] = []
-    problems = []
-    for sample in samples:
-        assert sample.mask_path is not None
-        try:
-            colour = paint_colour(sample.mask_path)
-        except DataError as error:
-            problems.append(Problem(str(error)))
-            continue
-        if colour is None:
-            problems.append(Problem(f"mask {sample.mask_path} is empty: it shows no class colour"))
-        else:
-            colours.append((sample, colour))
-    names = colour_names(colour for _, colour in colours)
+    colours, problems = _colours(samples)
+    names = colour_names(found[0] for found in colours.values())
     classes = sorted(set(names.values()))
     if len(classes) > 1:
-        note = (
+        notes = [
             "the classes are named after the colours of the masks, since neither prompts nor "
             f"file names tell them apart: {', '.join(classes)}"
-        )
-        return [replace(s, defect_class=names[c]) for s, c in colours], problems, [note]
+        ]
+        mixed = [s.mask_path for s, found in colours.items() if len(found) > 1]
+        notes += [
+            f"{len(mixed)} masks have several colours, e.g. {path}; each counts as the class of "
+            "the colour with the largest area"
+            for path in mixed[:1]
+        ]
+        coloured = [replace(s, defect_class=names[found[0]]) for s, found in colours.items()]
+        return coloured, problems, notes
     if samples[0].defect_class == FALLBACK_CLASS:
         note = (
             f"every defect is of the class {FALLBACK_CLASS}, since neither prompts nor file names "
@@ -75,6 +70,24 @@ def _by_colour(samples: list[Sample]) -> tuple[list[Sample], list[Problem], list
         )
         return samples, [], [note]
     return samples, [], []
+
+
+def _colours(samples: list[Sample]) -> tuple[dict[Sample, list[RGB]], list[Problem]]:
+    """The colours of every mask that shows one, and a problem for each of the others."""
+    colours: dict[Sample, list[RGB]] = {}
+    problems = []
+    for sample in samples:
+        assert sample.mask_path is not None
+        try:
+            found = paint_colours(sample.mask_path)
+        except DataError as error:
+            problems.append(Problem(str(error)))
+            continue
+        if found:
+            colours[sample] = found
+        else:
+            problems.append(Problem(f"mask {sample.mask_path} is empty: it shows no class colour"))
+    return colours, problems
 
 
 def _free_text(samples: list[Sample]) -> list[str]:

@@ -13,25 +13,31 @@ from aliaug_edge.imaging import load_image, painted
 RGB = tuple[int, int, int]
 WHITE: RGB = (255, 255, 255)
 NEAR = 24  # levels by which JPEG or a resize may move a colour that was meant to be the same
-_GREYISH = 24
+SHARE = 0.2  # of the painted pixels; the levels of an anti-aliased edge have less
 
 
-def paint_colour(mask_path: Path) -> RGB | None:
-    """The colour that covers most of the painted pixels; white for any grey, None if none is.
+def paint_colours(mask_path: Path) -> list[RGB]:
+    """The colours of the painted pixels by area, any grey being white; none where none is painted.
+
+    After the first, only those that cover `SHARE` of the paint and are not near an earlier one.
 
     Raises:
         DataError: the mask cannot be read.
     """
     image = load_image(mask_path)
     pixels = image[painted(image)].astype(np.uint32)
-    if not len(pixels):
-        return None
     packed, counts = np.unique(
         pixels[:, 0] << 16 | pixels[:, 1] << 8 | pixels[:, 2], return_counts=True
     )
-    most = int(packed[counts.argmax()])
-    colour = (most >> 16, most >> 8 & 255, most & 255)
-    return WHITE if max(colour) - min(colour) <= _GREYISH else colour
+    found: list[RGB] = []
+    for index in np.argsort(-counts, kind="stable"):
+        if found and counts[index] < SHARE * len(pixels):
+            break
+        value = int(packed[index])
+        colour = _white_if_grey((value >> 16, value >> 8 & 255, value & 255))
+        if all(_distance(colour, other) > NEAR for other in found):
+            found.append(colour)
+    return found
 
 
 def colour_names(colours: Iterable[RGB]) -> dict[RGB, str]:
@@ -48,6 +54,10 @@ def colour_names(colours: Iterable[RGB]) -> dict[RGB, str]:
             leaders.append(colour)
         names[colour] = "colour_{:02x}{:02x}{:02x}".format(*leader)
     return names
+
+
+def _white_if_grey(colour: RGB) -> RGB:
+    return WHITE if max(colour) - min(colour) <= NEAR else colour
 
 
 def _distance(one: RGB, other: RGB) -> int:

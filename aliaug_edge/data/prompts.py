@@ -20,12 +20,13 @@ from aliaug_edge.errors import DataError
 
 _DEFECT = frozenset({"defect", "defects", "anomaly", "anomalies", "flaw", "flaws"})
 _STARTS = frozenset(
-    {"add", "insert", "draw", "make", "generate", "create", "put", "paint", "place", "with"}
+    {"add", "insert", "draw", "make", "generate", "create", "put", "paint", "place"}
+    | {"with", "having", "showing"}
 )
 _PLACES = frozenset({"to", "into", "on", "onto", "in", "at", "inside", "over"})
 _FILLERS = frozenset(
     {"a", "an", "the", "this", "that", "some", "one", "of", "and", "please"}
-    | {"type", "kind", "image", "photo", "picture", "surface"}
+    | {"type", "kind", "called", "named", "image", "photo", "picture", "surface"}
 )
 _FRAME = _DEFECT | _STARTS | _PLACES | _FILLERS
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from aliaug_edge.data.check import check_dataset
-from aliaug_edge.data.colours import RGB, colour_names, paint_colour
+from aliaug_edge.data.colours import RGB, colour_names, paint_colours
 from aliaug_edge.data.load import load_pair
 from aliaug_edge.data.reader import load_dataset
 from aliaug_edge.data.samples import Dataset
@@ -95,9 +95,19 @@ def test_the_colour_of_most_pixels_counts_and_any_grey_is_white(tmp_path: Path) 
     soft[4:12, 4:12] = (0, 0, 255)
     soft[4:12, 12] = (0, 0, 140)  # an anti-aliased edge
     Image.fromarray(soft).save(tmp_path / "soft.png")
-    assert paint_colour(tmp_path / "soft.png") == BLUE
-    assert paint_colour(paint(tmp_path / "grey.png", (200, 200, 200))) == WHITE
-    assert paint_colour(paint(tmp_path / "black.png", (0, 0, 0))) is None
+    assert paint_colours(tmp_path / "soft.png") == [BLUE]
+    assert paint_colours(paint(tmp_path / "grey.png", (200, 200, 200))) == [WHITE]
+    assert paint_colours(paint(tmp_path / "black.png", (0, 0, 0))) == []
+
+
+def test_a_mask_of_two_colours_counts_as_the_larger_and_is_noted(coloured: Make) -> None:
+    root = coloured([RED, GREEN])
+    mask = np.zeros((24, 32, 3), dtype=np.uint8)
+    mask[2:8, 2:8], mask[10:14, 2:8] = RED, BLUE
+    Image.fromarray(mask).save(root / "train_A" / "000.png")
+    dataset = load_dataset(root)
+    assert classes(dataset) == {"000": "colour_ff0000", "001": "colour_00ff00"}
+    assert any("1 masks have several colours, e.g." in note for note in dataset.notes)
 
 
 def test_colours_that_a_jpeg_moved_are_one_class() -> None:

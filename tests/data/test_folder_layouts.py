@@ -53,6 +53,8 @@ def test_triplets_are_read_with_class_prompt_and_good_photo(aliaug: Path) -> Non
         ("On the tile, draw an oil stain.", "000", "oil_stain"),
         ("photo of a tile with a crack", "000", "crack"),
         ("Crack", "000", "crack"),
+        ("insert a defect of type dent into the image", "000", "dent"),
+        ("a part showing a defect called oil", "000", "oil"),
         ("Add a defect to this metal nut.", "000", "defect"),
         ("Add a defect on the tile.", "dent_000", "dent"),
     ],

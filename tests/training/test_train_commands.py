@@ -55,6 +55,18 @@ def test_options_reach_the_config(base_dir: Path, data_dir: Path, tmp_path: Path
     assert load_config(out / "config.json") == wanted
 
 
+def test_blanks_around_the_names_of_classes_do_not_matter(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[TrainConfig] = []
+    monkeypatch.setattr(
+        "aliaug_edge.training.trainer.train", lambda *given, **_: asked.append(given[0])
+    )
+    done = run_command(train, data_dir, "-o", tmp_path / "run", "--classes", "crack, stain,")
+    assert done.exit_code == 0, done.output
+    assert asked[0].classes == ("crack", "stain")
+
+
 def test_progress_goes_to_stderr(base_dir: Path, data_dir: Path, tmp_path: Path) -> None:
     loud = [word for word in SMALL if word != "--quiet"]
     done = run_command(train, data_dir, "-o", tmp_path / "run", "--base", base_dir, *loud)
