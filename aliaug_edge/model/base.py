@@ -9,6 +9,7 @@ with another conditioning starts those from zero.
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,8 @@ EXTRAS = "conditioning.safetensors"
 EXTRAS_FACTS = "conditioning.json"
 TINY_BASE_DIR = Path(aliaug_edge.__file__).parent / "assets" / "tiny" / "base"
 PARTS = ("vae", "unet", "text_encoder", "tokenizer", "scheduler")
+WEIGHTED = PARTS[:3]
+VAE_LEVELS = 4  # the latent is 1/8 of the image, and the skips are one per level
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ def load_base(name: str) -> Base:
     """Load a base by folder, hub name or the word `tiny`.
 
     Raises:
-        AliAugError: not a folder of that shape, and not to be had from the hub.
+        AliAugError: not a folder of that shape, not to be had from the hub, or of another
+            architecture than the generator's.
     """
     folder = TINY_BASE_DIR if name == "tiny" else Path(name)
     source = str(folder) if folder.is_dir() else name
@@ -84,10 +88,47 @@ def load_base(name: str) -> Base:
             f"base {name}: cannot be loaded ({_first_line(error)}); give `tiny`, a folder in "
             "diffusers' layout, or a hub name with the network up"
         ) from error
-    for part in ("vae", "unet", "text_encoder"):
+    for part in WEIGHTED:
         parts[part] = parts[part].float()
     extras, conditioning = _load_extras(folder)
-    return Base(name=name, **parts, extras=extras, extras_conditioning=conditioning)
+    base = Base(name=name, **parts, extras=extras, extras_conditioning=conditioning)
+    _check_architecture(base)
+    return base
+
+
+def _check_architecture(base: Base) -> None:
+    """One step of another kind, or skips of another number, would train into noise."""
+    schedule, levels = base.scheduler.config, len(base.vae.config.block_out_channels)
+    kind, steps = schedule.prediction_type, schedule.num_train_timesteps
+    faults = {
+        f"scheduler has prediction_type {kind}, expected epsilon": kind != "epsilon",
+        f"scheduler has {steps} timesteps, expected at least {TIMESTEP + 1}": steps <= TIMESTEP,
+        f"vae has {levels} levels, expected {VAE_LEVELS}": levels != VAE_LEVELS,
+    }
+    for fault, present in faults.items():
+        if present:
+            raise AliAugError(
+                f"base {base.name}: {fault}; take a one-step base like `tiny` or "
+                "stabilityai/sd-turbo"
+            )
+
+
+def base_sha256(base: Base) -> str:
+    """SHA-256 of a base's weights in FP32, whatever the precision and the files they came in.
+
+    To be asked before a generator is made of the base, which widens its U-Net.
+    """
+    digest = hashlib.sha256()
+    tensors = {
+        f"{part}.{key}": value
+        for part in WEIGHTED
+        for key, value in getattr(base, part).state_dict().items()
+    }
+    tensors |= {f"extras.{key}": value for key, value in base.extras.items()}
+    for key in sorted(tensors):
+        digest.update(f"{key} {tuple(tensors[key].shape)};".encode())
+        digest.update(tensors[key].detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def save_base(base: Base, folder: Path, *, half: bool = True) -> None:
@@ -95,7 +136,7 @@ def save_base(base: Base, folder: Path, *, half: bool = True) -> None:
     dtype = torch.float16 if half else torch.float32
     _silence_loaders()
     with files.staged_dir(folder) as staged:
-        for part in ("vae", "unet", "text_encoder"):
+        for part in WEIGHTED:
             module = copy.deepcopy(getattr(base, part)).to(dtype)  # rounding stays on the disk
             module.save_pretrained(staged / part, safe_serialization=True)
         base.tokenizer.save_pretrained(staged / "tokenizer")

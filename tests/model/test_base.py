@@ -8,9 +8,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import AutoencoderKL
 
 from aliaug_edge.errors import AliAugError, OutputError
-from aliaug_edge.model.base import PARTS, extras_of, generator_from, load_base, save_base
+from aliaug_edge.model.base import (
+    PARTS,
+    base_sha256,
+    extras_of,
+    generator_from,
+    load_base,
+    save_base,
+)
 from aliaug_edge.model.text import class_embeddings, class_prompt, embed_prompts
 from tests.support.bases import micro_base, write_base
 
@@ -133,6 +141,56 @@ def test_broken_extras_are_refused(tmp_path: Path, damage: str) -> None:
     with pytest.raises(AliAugError, match=r"conditioning\.") as error:
         generator_from(load_base(str(folder)), "light")
     assert one_line(error)
+
+
+@pytest.mark.parametrize(
+    "part, change, said",
+    [
+        (
+            "scheduler",
+            {"prediction_type": "v_prediction"},
+            "prediction_type v_prediction, expected epsilon",
+        ),
+        (
+            "scheduler",
+            {"num_train_timesteps": 500},
+            "500 timesteps, expected at least 1000",
+        ),
+    ],
+)
+def test_a_schedule_of_another_kind_is_refused(
+    broken: Path, part: str, change: dict[str, object], said: str
+) -> None:
+    path = next((broken / part).glob("*config.json"))
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(AliAugError, match=said) as error:
+        load_base(str(broken))
+    assert one_line(error)
+
+
+def test_a_vae_with_other_levels_is_refused(broken: Path) -> None:
+    shutil.rmtree(broken / "vae")
+    three = AutoencoderKL(
+        block_out_channels=(8, 8, 16),
+        norm_num_groups=4,
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+    )
+    three.save_pretrained(broken / "vae")
+    with pytest.raises(AliAugError, match="vae has 3 levels, expected 4; take") as error:
+        load_base(str(broken))
+    assert one_line(error)
+
+
+def test_a_base_is_known_by_its_weights_and_not_by_its_files(tmp_path: Path) -> None:
+    folders = [write_base(tmp_path / name, conditioning="light") for name in "ab"]
+    first, second = (base_sha256(load_base(str(folder))) for folder in folders)
+    assert first == second
+    assert len(first) == 64
+    plain = base_sha256(load_base(str(write_base(tmp_path / "plain"))))
+    assert plain != first  # the convolutions count
+    assert plain == base_sha256(micro_base())
+    assert plain != base_sha256(micro_base(seed=1))
 
 
 @pytest.mark.parametrize("name", ["nobody/has-this-base", "what is this?"])
