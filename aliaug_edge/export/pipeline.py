@@ -46,6 +46,8 @@ from aliaug_edge.training.config import CONFIG
 
 OPSETS = range(18, OPSET + 1)
 SEEDS = 3  # per size, each on another real input
+FP32_BYTES = 4
+PROTOBUF_BYTES = 2**31 - 2**24  # what a protobuf may hold, less room for the graph itself
 Say = Callable[[str], None]
 
 
@@ -69,6 +71,7 @@ def export(source: str, out_dir: Path, settings: ExportSettings, *, say: Say) ->
         is_run = (Path(source) / CONFIG).is_file()
         given = run_source(Path(source)) if is_run else base_source(source, Path(scratch))
         _check_settings(settings, size_multiple(given.merged))
+        _check_weights(given)
         with files.staged_dir(out_dir) as staged:
             _fill(staged, given, settings, out_dir.name, say)
     return out_dir
@@ -93,7 +96,8 @@ def _fill(
     parity = judge_parity(rows, settings.precision)
     np.savez(staged / PROMPTS, embeds=source.embeds)
     if source.masks:
-        np.savez_compressed(staged / MASKS, allow_pickle=False, **source.masks)
+        masks: dict[str, Any] = dict(source.masks)
+        np.savez_compressed(staged / MASKS, **masks)
     manifest = _manifest(name, source, settings, graphs, parity, islands)
     save_manifest(staged, manifest)
 
@@ -214,6 +218,17 @@ def _check_settings(settings: ExportSettings, multiple: int) -> None:
             )
 
 
+def _check_weights(source: ExportSource) -> None:
+    """Refuse what one protobuf cannot hold, before minutes of tracing end in its overflow."""
+    held = sum(p.numel() for p in source.merged.parameters()) * FP32_BYTES
+    if held > PROTOBUF_BYTES:
+        raise AliAugError(
+            f"base {source.provenance['base']}: its weights are {held / 1e9:.2f} GB in FP32, and "
+            f"an ONNX graph is written as one file of at most {PROTOBUF_BYTES / 1e9:.2f} GB; "
+            "train on a smaller base, for example `tiny`"
+        )
+
+
 def parse_sizes(text: str) -> tuple[tuple[int, int], ...]:
     """ "128,256x320" → ((128, 128), (256, 320)).
 
@@ -223,7 +238,7 @@ def parse_sizes(text: str) -> tuple[tuple[int, int], ...]:
     sizes = []
     for item in filter(None, text.split(",")):
         sides = item.lower().split("x")
-        if not all(side.isdigit() for side in sides) or len(sides) > 2:
+        if not all(side.isascii() and side.isdigit() for side in sides) or len(sides) > 2:
             raise AliAugError(f"size {item!r}: expected a side like 128, or HxW like 128x256")
         sizes.append((int(sides[0]), int(sides[-1])))
     if not sizes:

@@ -22,12 +22,20 @@ from aliaug_edge.data.reader import load_dataset
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.export.parity import Scene
 from aliaug_edge.model.adapters import add_adapters, load_adapters, merge_adapter
-from aliaug_edge.model.base import EXTRAS, Base, generator_from, load_base, load_extras
+from aliaug_edge.model.base import (
+    EXTRAS,
+    Base,
+    base_sha256,
+    generator_from,
+    load_base,
+    load_extras,
+)
 from aliaug_edge.model.generator import Generator, new_generator
 from aliaug_edge.model.text import COLOUR_PROMPT, class_embeddings
 from aliaug_edge.training.batch import class_colour
 from aliaug_edge.training.config import CONFIG, TrainConfig, config_document, load_config
-from aliaug_edge.training.trainer import ADAPTERS_DIR, CLASSES
+from aliaug_edge.training.run_folder import ADAPTERS_DIR, CLASSES, check_base
+from aliaug_edge.training.scenes import load_scenes
 
 PARITY_SCENES = 3
 
@@ -56,7 +64,7 @@ def run_source(run_dir: Path) -> ExportSource:
     Raises:
         AliAugError: the run is not finished, or a file of it is damaged.
     """
-    config, base, adapted = load_run(run_dir)
+    config, base, adapted, sha256 = load_run(run_dir)
     classes = _read_classes(run_dir / CLASSES)
     return ExportSource(
         adapted=adapted,
@@ -64,8 +72,12 @@ def run_source(run_dir: Path) -> ExportSource:
         classes=classes,
         label_carrier=config.label_carrier,
         embeds=_embeds(base, classes),
-        scenes=_run_scenes(config, classes),
-        provenance={"base": _shown(config.base), "training": _without_paths(config)},
+        scenes=_run_scenes(run_dir, config, classes),
+        provenance={
+            "base": _shown(config.base),
+            "base_sha256": sha256,
+            "training": _without_paths(config),
+        },
         masks=_read_masks(run_dir / MASKS),
     )
 
@@ -73,6 +85,7 @@ def run_source(run_dir: Path) -> ExportSource:
 def base_source(name: str, scratch: Path) -> ExportSource:
     """A base with the procedural classes, its scenes rendered into `scratch`."""
     base = load_base(name)
+    sha256 = base_sha256(base)
     if base.extras_conditioning is None:
         raise AliAugError(
             f"{name} is neither a finished training run nor a base with a conditioning of its own; "
@@ -90,15 +103,17 @@ def base_source(name: str, scratch: Path) -> ExportSource:
         label_carrier="colour",
         embeds=_embeds(base, classes),
         scenes=_procedural_scenes(scratch),
-        provenance={"base": _shown(name), "training": None},
+        provenance={"base": _shown(name), "base_sha256": sha256, "training": None},
     )
 
 
-def load_run(run_dir: Path) -> tuple[TrainConfig, Base, Generator]:
-    """The configuration of a finished run, its base, and the generator with its adapters.
+def load_run(run_dir: Path) -> tuple[TrainConfig, Base, Generator, str]:
+    """The configuration of a finished run, its base, the generator with its adapters, and the
+    SHA-256 of the base's weights.
 
     Raises:
-        AliAugError: a file is missing (the run was cut short) or damaged.
+        AliAugError: a file is missing (the run was cut short) or damaged, or the base is not the
+            one that the run was trained on.
     """
     missing = [
         name
@@ -112,6 +127,8 @@ def load_run(run_dir: Path) -> tuple[TrainConfig, Base, Generator]:
         )
     config = load_config(run_dir / CONFIG)
     base = load_base(config.base)
+    sha256 = base_sha256(base)
+    check_base(run_dir, config.base, sha256)
     generator = generator_from(base, config.conditioning)
     add_adapters(generator, config.adapters)
     load_adapters(generator, tuple(config.adapters), run_dir / ADAPTERS_DIR)
@@ -119,7 +136,7 @@ def load_run(run_dir: Path) -> tuple[TrainConfig, Base, Generator]:
         load_extras(generator, load_file(run_dir / EXTRAS))
     except Exception as error:  # safetensors and torch each have their own
         raise AliAugError(f"{run_dir / EXTRAS} cannot be read: {error}; train again") from error
-    return config, base, generator.eval()
+    return config, base, generator.eval(), sha256
 
 
 def merged_generator(adapted: Generator, config: TrainConfig) -> Generator:
@@ -160,8 +177,13 @@ def _embeds(base: Base, classes: tuple[ClassSpec, ...]) -> NDArray[np.float32]:
     return result
 
 
-def _run_scenes(config: TrainConfig, classes: tuple[ClassSpec, ...]) -> tuple[Scene, ...]:
-    """Training photos with their masks, one per class in turn."""
+def _run_scenes(
+    run_dir: Path, config: TrainConfig, classes: tuple[ClassSpec, ...]
+) -> tuple[Scene, ...]:
+    """Training photos with their masks, one per class in turn: those that the run kept, or from
+    the data where a run of an earlier version kept none."""
+    if kept := load_scenes(run_dir, len(classes)):
+        return tuple(Scene(*scene) for scene in kept)
     dataset = load_dataset(
         Path(config.data),
         groups=Path(config.groups) if config.groups else None,

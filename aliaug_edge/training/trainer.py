@@ -6,6 +6,7 @@ import copy
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,32 +16,55 @@ from aliaug_edge import files
 from aliaug_edge.bundle import MASKS
 from aliaug_edge.data.reader import load_dataset
 from aliaug_edge.data.samples import Dataset
-from aliaug_edge.errors import AliAugError, OutputError
+from aliaug_edge.errors import AliAugError
 from aliaug_edge.mask_bank import pack
 from aliaug_edge.model.adapters import add_adapters, save_adapters, trainable_parameters
-from aliaug_edge.model.base import EXTRAS, extras_of, generator_from, load_base
+from aliaug_edge.model.base import EXTRAS, base_sha256, extras_of, generator_from, load_base
 from aliaug_edge.model.generator import Generator
 from aliaug_edge.model.text import COLOUR_PROMPT, class_embeddings, class_prompt
 from aliaug_edge.model.vae import encode_with_taps
-from aliaug_edge.training.config import CONFIG, TrainConfig, config_document, load_config
+from aliaug_edge.training.config import TrainConfig
 from aliaug_edge.training.defects import DefectSource, draw_defects, load_source, mask_bank
 from aliaug_edge.training.loop import LoopSettings, run_loop
+from aliaug_edge.training.run_folder import (
+    ADAPTERS_DIR,
+    CLASSES,
+    check_base,
+    claimed,
+    note_base,
+)
+from aliaug_edge.training.scenes import save_scenes
 from aliaug_edge.training.step import Features, new_learner
-
-CLASSES = "classes.json"
-ADAPTERS_DIR = "adapters"
 
 
 def train(config: TrainConfig, run_dir: Path, *, progress: bool = True) -> Path:
     """Train, or continue the run in `run_dir`; returns `run_dir`.
 
-    The folder ends with `config.json`, `classes.json`, `adapters/{unet,vae}` in PEFT's format,
-    `conditioning.safetensors`, `masks.npz` (shapes for placement), `metrics.jsonl`, `samples/`.
+    The folder ends with `config.json`, `base.json` (which weights it started from),
+    `classes.json`, `adapters/{unet,vae}` in PEFT's format, `conditioning.safetensors`, `masks.npz`
+    (shapes for placement), `scenes/` (photos for parity), `metrics.jsonl`, `samples/`.
 
     Raises:
         DataError: the data is not usable. OutputError: `run_dir` holds something else.
-        AliAugError: the base cannot be loaded.
+        AliAugError: the base cannot be loaded, or is not the one that the run was begun with.
     """
+    with claimed(run_dir, config):  # before the minutes that loading may take
+        source = _load_source(config, progress)
+        base = load_base(config.base)
+        sha256 = base_sha256(base)
+        check_base(run_dir, config.base, sha256)
+        torch.manual_seed(config.seed)
+        generator = generator_from(base, config.conditioning)
+        perceptual = _frozen_features(generator)
+        add_adapters(generator, config.adapters)
+        note_base(run_dir, sha256)
+    prompts = class_embeddings(base.tokenizer, base.text_encoder, list(source.prompts.values()))
+    _fit(config, source, generator, perceptual, prompts, run_dir, progress)
+    _save(generator.cpu(), config, source, run_dir)
+    return run_dir
+
+
+def _load_source(config: TrainConfig, progress: bool) -> DefectSource:
     dataset = load_dataset(
         Path(config.data),
         groups=Path(config.groups) if config.groups else None,
@@ -49,15 +73,20 @@ def train(config: TrainConfig, run_dir: Path, *, progress: bool = True) -> Path:
         classes=config.classes,
     )
     prompts = class_prompts(dataset, config)
-    source = load_source(
+    return load_source(
         dataset, tuple(prompts), prompts, config.seed, crop=config.size, progress=progress
     )
-    base = load_base(config.base)
-    torch.manual_seed(config.seed)
-    generator = generator_from(base, config.conditioning)
-    perceptual = _frozen_features(generator)
-    add_adapters(generator, config.adapters)
-    _claim(run_dir, config)
+
+
+def _fit(
+    config: TrainConfig,
+    source: DefectSource,
+    generator: Generator,
+    perceptual: Features,
+    embeds: Tensor,
+    run_dir: Path,
+    progress: bool,
+) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     generator.to(device)
     learner = new_learner(
@@ -66,10 +95,9 @@ def train(config: TrainConfig, run_dir: Path, *, progress: bool = True) -> Path:
         config.weights,
         perceptual,
         _autocast(config.precision, device),
-        classes=len(prompts),
+        classes=len(source.classes),
     )
-    embeds = class_embeddings(base.tokenizer, base.text_encoder, list(prompts.values()))
-    by_prompt = dict(zip(prompts.values(), embeds, strict=True))
+    by_prompt = dict(zip(source.prompts.values(), embeds, strict=True))
     adversarial_from = round(config.adversarial_from * config.steps)
     run_loop(
         learner,
@@ -95,15 +123,14 @@ def train(config: TrainConfig, run_dir: Path, *, progress: bool = True) -> Path:
         run_dir,
         progress=progress,
     )
-    _save(generator.cpu(), config, source, run_dir)
-    return run_dir
 
 
 def class_prompts(dataset: Dataset, config: TrainConfig) -> dict[str, str]:
     """Prompt of each class to learn: from the data where it has one, else the class's name.
 
     Raises:
-        AliAugError: a class that the data does not have, or no class at all.
+        AliAugError: a class that the data does not have, no class at all, or, where the prompt
+            carries the label, classes with the same one.
     """
     wanted = config.classes or dataset.classes
     if unknown := [name for name in wanted if name not in dataset.classes]:
@@ -115,28 +142,21 @@ def class_prompts(dataset: Dataset, config: TrainConfig) -> dict[str, str]:
     if config.label_carrier == "colour":
         return dict.fromkeys(wanted, COLOUR_PROMPT)
     given = {s.defect_class: s.prompt for s in dataset.defects("train") if s.prompt}
-    return {name: given.get(name, class_prompt(name)) for name in wanted}
+    prompts = {name: given.get(name, class_prompt(name)) for name in wanted}
+    _refuse_equal(prompts)
+    return prompts
 
 
-def _claim(run_dir: Path, config: TrainConfig) -> None:
-    """Make `run_dir` this run's: empty or new, or begun by the same configuration."""
-    path = run_dir / CONFIG
-    if path.is_file():
-        if load_config(path) != config:
-            raise OutputError(
-                f"{run_dir} holds a run with another configuration; continue it with "
-                f"`--config {path}` or choose another output folder"
+def _refuse_equal(prompts: dict[str, str]) -> None:
+    """Classes that nothing tells apart would be learned as one."""
+    first: dict[str, str] = {}
+    for name, prompt in prompts.items():
+        if (other := first.setdefault(prompt, name)) != name:
+            raise AliAugError(
+                f"classes {other} and {name} have the same prompt {prompt!r}, and with "
+                "label_carrier text the prompt is all that tells them apart; rename one, give "
+                "them prompts, or train with --label-carrier colour"
             )
-        files.remove_temporaries(run_dir)
-        return
-    if run_dir.exists() and (not run_dir.is_dir() or _holds_something(run_dir)):
-        raise OutputError(f"{run_dir} exists and is not a training run; choose another folder")
-    files.write_json(path, config_document(config))
-
-
-def _holds_something(run_dir: Path) -> bool:
-    """Anything but what a run that was killed while claiming the folder left there."""
-    return any(not files.is_temporary(path.name, CONFIG) for path in run_dir.iterdir())
 
 
 def _autocast(precision: str, device: torch.device) -> Callable[[], torch.autocast]:
@@ -172,9 +192,11 @@ def _frozen_features(generator: Generator) -> Features:
 
 def _save(generator: Generator, config: TrainConfig, source: DefectSource, run_dir: Path) -> None:
     save_adapters(generator, config.adapters, run_dir / ADAPTERS_DIR)
+    save_scenes(run_dir, source.defects)
     save_extras(run_dir, generator)
     packed = io.BytesIO()
-    np.savez_compressed(packed, allow_pickle=False, **pack(mask_bank(source)))
+    shapes: dict[str, Any] = dict(pack(mask_bank(source)))
+    np.savez_compressed(packed, **shapes)
     files.write_bytes(run_dir / MASKS, packed.getvalue())
     files.write_json(
         run_dir / CLASSES,

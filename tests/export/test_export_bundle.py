@@ -16,12 +16,14 @@ import torch
 from aliaug_edge.bundle import Bundle, load_bundle
 from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine
 from aliaug_edge.errors import AliAugError, BundleError, OutputError, ParityError
+from aliaug_edge.export import pipeline
 from aliaug_edge.export.parity import judge_parity
 from aliaug_edge.export.pipeline import ExportSettings, export, parse_sizes
 from aliaug_edge.export.sources import ExportSource, run_source
 from aliaug_edge.export.stages import GRAPHS, stage_of, tensor_shapes
 from aliaug_edge.export.torch_engine import TorchEngine
-from tests.support.bases import TEXT_WIDTH
+from aliaug_edge.model.base import save_base
+from tests.support.bases import TEXT_WIDTH, micro_base
 
 Replay = Callable[..., Path]
 Arrays = dict[str, np.ndarray]
@@ -302,6 +304,55 @@ def test_adapters_of_another_rank_are_refused(run_dir: Path, tmp_path: Path) -> 
         run_source(run)
 
 
+def test_the_data_may_have_moved_since(run_dir: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(run_dir, tmp_path / "run"))
+    document: dict[str, Any] = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**document, "data": "/no/longer/there"}))
+    scenes = run_source(run).scenes
+    assert [scene.class_index for scene in scenes] == [0, 1, 0]
+    assert all(scene.image_path.is_file() and scene.mask.any() for scene in scenes)
+
+
+def test_a_run_that_kept_no_scenes_takes_them_from_its_data(run_dir: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(run_dir, tmp_path / "run"))
+    shutil.rmtree(run / "scenes")
+    scenes = run_source(run).scenes
+    assert [scene.class_index for scene in scenes] == [0, 1, 0]
+    assert all("parts" in scene.image_path.parts for scene in scenes)
+
+
+def test_another_base_than_the_run_s_is_refused(run_dir: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(run_dir, tmp_path / "run"))
+    save_base(micro_base(seed=1), tmp_path / "other", half=False)
+    document: dict[str, Any] = json.loads((run / "config.json").read_text())
+    changed = {**document, "base": str(tmp_path / "other")}
+    (run / "config.json").write_text(json.dumps(changed))
+    with pytest.raises(AliAugError, match=r"trained on a base with weights .* now has") as error:
+        run_source(run)
+    assert "\n" not in str(error.value)
+    (run / "base.json").write_text("{")
+    with pytest.raises(AliAugError, match=r"base\.json cannot be read"):
+        run_source(run)
+
+
+def test_the_bundle_s_provenance_names_the_base_s_weights(
+    run_dir: Path, source: ExportSource
+) -> None:
+    noted = json.loads((run_dir / "base.json").read_text())
+    assert source.provenance["base_sha256"] == noted["sha256"]
+
+
+def test_weights_beyond_one_protobuf_are_refused_before_tracing(
+    run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "PROTOBUF_BYTES", 100_000)
+    monkeypatch.setattr(pipeline, "export_stage", lambda *_: pytest.fail("traced"))
+    with pytest.raises(AliAugError, match=r"base micro: its weights are .* GB") as error:
+        export(str(run_dir), tmp_path / "out", ExportSettings(sizes=((64, 64),)), say=str)
+    assert "\n" not in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "settings, said",
     [
@@ -358,7 +409,7 @@ def test_sizes_are_sides_or_height_by_width(text: str, sizes: object) -> None:
     assert parse_sizes(text) == sizes
 
 
-@pytest.mark.parametrize("text", ["", ",", "big", "128x", "1x2x3", "-64", "12.5"])
+@pytest.mark.parametrize("text", ["", ",", "big", "128x", "1x2x3", "-64", "12.5", "²", "१२८"])
 def test_other_size_texts_are_refused(text: str) -> None:
     with pytest.raises(AliAugError, match="size"):
         parse_sizes(text)

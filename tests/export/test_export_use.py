@@ -22,7 +22,7 @@ from aliaug_edge.export.sources import ExportSource, base_source
 from aliaug_edge.export.stages import GRAPHS, STAGES, size_multiple, stage_of
 from aliaug_edge.export.torch_engine import TorchEngine
 from aliaug_edge.generation.pipeline import Pipeline, bundle_feeds
-from aliaug_edge.model.base import generator_from
+from aliaug_edge.model.base import base_sha256, generator_from, load_base
 from aliaug_edge.model.conditioning import Conditioning
 from aliaug_edge.model.generator import Generator
 from tests.support.bases import micro_base, write_base
@@ -153,7 +153,8 @@ def test_a_base_with_convolutions_of_its_own_is_a_source(tmp_path: Path) -> None
     source = base_source(str(base), tmp_path)
     assert [c.name for c in source.classes] == list(DEFECT_CLASSES)
     assert source.embeds.shape == (len(DEFECT_CLASSES), 77, 16)
-    assert source.provenance == {"base": "own", "training": None}
+    sha256 = base_sha256(load_base(str(base)))
+    assert source.provenance == {"base": "own", "base_sha256": sha256, "training": None}
     assert len(source.scenes) == 3
     assert all(scene.mask.any() for scene in source.scenes)
 

@@ -141,6 +141,18 @@ def test_prompts_name_the_class_or_nothing(data_dir: Path) -> None:
     assert colour == {"crack": "add a defect", "stain": "add a defect"}
 
 
+def test_classes_that_only_their_prompt_could_tell_apart_are_refused(tmp_path: Path) -> None:
+    root = write_dataset(tmp_path / "parts", defects=1)
+    for folder in ("test", "ground_truth"):
+        (root / folder / "crack").rename(root / folder / "gray_stroke")
+        (root / folder / "stain").rename(root / folder / "gray-stroke")
+    dataset = load_dataset(root)
+    with pytest.raises(AliAugError, match=r"gray-stroke and gray_stroke have the same prompt"):
+        class_prompts(dataset, TrainConfig(data=str(root), label_carrier="text"))
+    colour = TrainConfig(data=str(root), label_carrier="colour")
+    assert len(class_prompts(dataset, colour)) == 2
+
+
 def test_a_good_counterpart_of_another_size_is_refused(tmp_path: Path) -> None:
     root = write_dataset(tmp_path / "parts", defects=1)
     dataset = load_dataset(root)

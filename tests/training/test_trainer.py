@@ -19,11 +19,14 @@ from PIL import Image
 
 from aliaug_edge import files
 from aliaug_edge.errors import AliAugError, DataError, OutputError
+from aliaug_edge.imaging import load_image
+from aliaug_edge.model.base import save_base
 from aliaug_edge.model.conditioning import CONDITIONINGS
 from aliaug_edge.training import loop, trainer
-from aliaug_edge.training.config import LABEL_CARRIERS, TrainConfig, load_config
+from aliaug_edge.training.config import LABEL_CARRIERS, TrainConfig, config_document, load_config
+from aliaug_edge.training.scenes import load_scenes
 from aliaug_edge.training.trainer import train
-from tests.support.bases import write_dataset
+from tests.support.bases import micro_base, write_dataset
 
 NewConfig = Callable[..., TrainConfig]
 RESULT = (
@@ -31,10 +34,14 @@ RESULT = (
     "adapters/unet/adapter_model.safetensors",
     "adapters/vae/adapter_config.json",
     "adapters/vae/adapter_model.safetensors",
+    "base.json",
     "classes.json",
     "conditioning.safetensors",
     "config.json",
     "masks.npz",
+    "scenes/scene_0.png",
+    "scenes/scene_0_mask.png",
+    "scenes/scenes.json",
 )
 
 
@@ -143,6 +150,68 @@ def test_what_cannot_be_trained_leaves_no_folder(
     with pytest.raises(AliAugError, match=said):
         train(new_config(**changes), tmp_path / "run", progress=False)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_taken_folder_is_refused_before_anything_is_loaded(
+    new_config: NewConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "letter.txt").write_text("mine")
+    monkeypatch.setattr(trainer, "load_dataset", lambda *_, **__: pytest.fail("loaded"))
+    with pytest.raises(OutputError, match="not a training run"):
+        train(new_config(), tmp_path, progress=False)
+
+
+def test_an_empty_folder_that_a_failed_run_had_claimed_is_empty_again(
+    new_config: NewConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(AliAugError, match="is not a folder"):
+        train(new_config(base="/no/such/base"), tmp_path, progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_goes_on_with_its_own_base_alone(new_config: NewConfig, tmp_path: Path) -> None:
+    save_base(micro_base(seed=0), tmp_path / "base", half=False)
+    run = train(new_config(base=str(tmp_path / "base"), steps=1), tmp_path / "run", progress=False)
+    before = result_of(run)
+    shutil.rmtree(tmp_path / "base")
+    save_base(micro_base(seed=1), tmp_path / "base", half=False)
+    with pytest.raises(AliAugError, match=r"trained on a base with weights \w{12}, base .* now"):
+        train(new_config(base=str(tmp_path / "base"), steps=1), run, progress=False)
+    assert result_of(run) == before
+
+
+def test_scenes_are_kept_one_class_in_turn(finished: Path) -> None:
+    scenes = load_scenes(finished, classes=2)
+    assert [index for _, _, index in scenes] == [0, 1, 0]
+    for path, mask, _ in scenes:
+        assert load_image(path).shape[:2] == mask.shape
+        assert mask.any()
+
+
+@pytest.mark.parametrize("damage", ["not json", '[{"image": "scene_0.png"}]'])
+def test_damaged_scenes_are_one_clear_line(finished: Path, tmp_path: Path, damage: str) -> None:
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    (run / "scenes" / "scenes.json").write_text(damage)
+    with pytest.raises(AliAugError, match=r"scenes\.json cannot be read .*train again"):
+        load_scenes(run, classes=2)
+    with pytest.raises(AliAugError, match=r"class 1 of 1"):
+        load_scenes(finished, classes=1)
+
+
+def test_what_is_not_the_run_s_is_never_swept(
+    finished: Path, new_config: NewConfig, tmp_path: Path
+) -> None:
+    """`--config` beside other things makes their folder the run's."""
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    theirs = [".editor.tmp", "work/.draft.tmp", "samples/.note.tmp", ".cache.d.tmp/file"]
+    mine = [".masks.npz.x1.tmp", "samples/.000004.png.x1.tmp", "scenes/.scene_0.png.x1.tmp"]
+    mine.append("adapters/vae/.adapter_config.json.x1.tmp")
+    for name in (*theirs, *mine):
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).write_text("x")
+    train(new_config(), run, progress=False)
+    assert all((run / name).is_file() for name in theirs)
+    assert not any((run / name).exists() for name in mine)
 
 
 def test_a_damaged_photo_is_refused_by_name(new_config: NewConfig, tmp_path: Path) -> None:
@@ -295,7 +364,7 @@ def test_ctrl_c_is_130_and_the_run_continues(new_config: NewConfig, tmp_path: Pa
     config = new_config(steps=2000)
     code = "import torch; torch.set_num_threads(1); from aliaug_edge.cli import main; main()"
     run = tmp_path / "run"
-    files.write_json(tmp_path / "c.json", trainer.config_document(config))
+    files.write_json(tmp_path / "c.json", config_document(config))
     command = [sys.executable, "-c", code, "train", "--config", tmp_path / "c.json", "-o", run]
     process = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE, text=True)
     wait_for(lambda: (run / "tensorboard").exists(), process)
