@@ -97,9 +97,8 @@ def generate(
     """Put named defects into good images, with labels."""
     from aliaug_edge.assets import resolve_bundle
     from aliaug_edge.bundle import load_bundle
-    from aliaug_edge.generation.plan import plan_run
     from aliaug_edge.generation.request import RunSettings
-    from aliaug_edge.generation.run import generate_dataset
+    from aliaug_edge.generation.run import generate_dataset, plan_dataset
 
     if images is None and bundle != "tiny":
         raise typer.BadParameter("needed for every bundle but tiny", param_hint="--images")
@@ -120,7 +119,7 @@ def generate(
     )
     loaded = load_bundle(resolve_bundle(bundle))
     if dry_run:
-        return _print_plan(plan_run(loaded, settings, images, masks), as_json)
+        return _print_plan(plan_dataset(loaded, settings, out, images, masks), as_json)
     show = _progress if sys.stderr.isatty() and not as_json else None
     summary = generate_dataset(loaded, settings, out, images, masks, threads=threads, progress=show)
     return _print_summary(summary, bundle, as_json)
@@ -148,11 +147,7 @@ def _print_summary(summary: Summary, bundle: str, as_json: bool) -> None:
             f"{summary.requested} requested = {summary.kept} kept + {summary.rejected} rejected "
             f"+ {summary.failed} failed",
         )
-        typer.echo(
-            f"{summary.wall_s:.1f} s, of which {summary.engine_s:.1f} s in {summary.engine}; "
-            f"{summary.images_per_s:.1f} images/s",
-            err=True,
-        )
+        typer.echo(_speed(summary), err=True)
         if summary.first_reason:
             typer.echo(f"first not kept: {summary.first_reason}", err=True)
     if summary.kept == 0:
@@ -164,6 +159,15 @@ def _print_summary(summary: Summary, bundle: str, as_json: bool) -> None:
         tree = Path(summary.out_dir) / "mvtec" / "generated"
         following = f"data check {tree}" if tree.is_dir() else f"profile {bundle}"
         typer.echo(f"look at {summary.contact_sheet}, then: ali-aug {following}")
+
+
+def _speed(summary: Summary) -> str:
+    if summary.images_per_s == 0:  # nothing was made by this call
+        return "already complete"
+    return (
+        f"{summary.wall_s:.1f} s, of which {summary.engine_s:.1f} s in {summary.engine}; "
+        f"{summary.images_per_s:.1f} images/s"
+    )
 
 
 def _progress(total: int, done: int) -> None:

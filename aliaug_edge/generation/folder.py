@@ -20,6 +20,7 @@ REQUEST = "request.json"
 RECORDS = ".records"
 SUMMARY = "summary.json"
 SAMPLES = "samples.jsonl"
+MAKER = "made_by.json"  # in RECORDS: the engine and the versions behind them
 LABEL = "label"  # in a record: the image's size and its instances, until the labels are written
 
 Record = dict[str, Any]
@@ -121,18 +122,28 @@ def require_all(out_dir: Path, records: Mapping[int, Record], count: int) -> Non
         )
 
 
-def require_engine(out_dir: Path, records: Mapping[int, Record], engine: str) -> None:
-    """Refuse to continue `records` with another engine than the one that made them.
+def require_maker(out_dir: Path, records: Mapping[int, Record], maker: Mapping[str, str]) -> None:
+    """Refuse to continue `records` with anything but what made them; note `maker` when it is the
+    first. It stays beside the records, so a finished dataset does not depend on it.
 
     Raises:
-        OutputError: the engines differ, so equal bytes could not be promised.
+        OutputError: engine or versions differ, so equal bytes could not be promised.
     """
-    for record in records.values():
-        if record["engine"] != engine:
-            raise OutputError(
-                f"{out_dir} was begun with the engine {record['engine']}, this is {engine}; "
-                "continue it there, or choose another output folder"
-            )
+    path = out_dir / RECORDS / MAKER
+    if not records:
+        files.write_json(path, maker)
+        return
+    try:
+        before: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+        changed = [key for key in sorted({*before, *maker}) if before.get(key) != maker.get(key)]
+    except (OSError, ValueError, AttributeError) as error:
+        raise OutputError(f"{path} cannot be read ({error}); choose another folder") from error
+    if changed:
+        was, now = (of.get(changed[0], "not there") for of in (before, maker))
+        raise OutputError(
+            f"{out_dir} was begun with {changed[0]} {was}, now it is {now}; the rest would not "
+            f"match: continue with {changed[0]} {was}, or choose another output folder"
+        )
 
 
 def sample_line(record: Record) -> str:
@@ -163,6 +174,26 @@ def read_samples(out_dir: Path) -> dict[int, Record]:
         raise OutputError(
             f"{out_dir / SAMPLES} is missing or damaged ({error}); remove the folder and run again"
         ) from error
+
+
+def require_files(out_dir: Path, samples: Mapping[int, Record], count: int) -> None:
+    """Refuse to call a dataset complete that has lost lines or files since.
+
+    Raises:
+        OutputError: fewer or more lines than requests, or a file that they name is gone.
+    """
+    if sorted(samples) != list(range(count)):
+        raise OutputError(
+            f"{out_dir / SAMPLES} has {len(samples)} of {count} samples; remove the folder and "
+            "run again"
+        )
+    for record in samples.values():
+        for name in (record.get("image"), record.get("mask")):
+            if name is not None and not (out_dir / name).is_file():
+                raise OutputError(
+                    f"{out_dir / name} is gone from the finished dataset; put it back, or remove "
+                    "the folder and run again"
+                )
 
 
 def is_complete(out_dir: Path) -> bool:

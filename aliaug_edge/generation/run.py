@@ -11,14 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from aliaug_edge import __version__
 from aliaug_edge.bundle import Bundle
+from aliaug_edge.engines import open_engine
+from aliaug_edge.engines.installed import version_of
 from aliaug_edge.errors import DataError, OutputError
 from aliaug_edge.generation import folder
 from aliaug_edge.generation.assemble import assemble
 from aliaug_edge.generation.lock import exclusive
 from aliaug_edge.generation.pipeline import Pipeline
 from aliaug_edge.generation.placement import PlacementError
-from aliaug_edge.generation.plan import checked_plan
+from aliaug_edge.generation.plan import Plan, checked_plan, plan_run
 from aliaug_edge.generation.request import Request, RunSettings
 from aliaug_edge.generation.sample import (
     FAILED,
@@ -33,6 +36,7 @@ from aliaug_edge.generation.summary import Summary, summarise
 
 WORKERS = 3  # threads: one in the engine, two around it, where most work releases the GIL
 AHEAD = 6  # requests begun or waiting; the bound keeps memory flat
+MAKERS = ("numpy", "onnxruntime", "onnxruntime-gpu", "pillow")
 SOURCE_SHA256 = "source_sha256"  # in a record: of the good image's file
 
 Progress = Callable[[int, int], None]
@@ -61,16 +65,11 @@ def generate_dataset(
             it, or it cannot be written.
     """
     started = time.perf_counter()
-    job, requests = checked_plan(bundle, settings, images_dir, masks_dir)
-    _require_apart(out_dir, images_dir, masks_dir)
-    document = _request_document(job, requests)
-    folder.check(out_dir, document)
+    job, requests, document = _checked(bundle, settings, out_dir, images_dir, masks_dir)
     with exclusive(out_dir):
         folder.claim(out_dir, document)
         if folder.is_complete(out_dir):
-            folder.drop_records(out_dir)
-            samples = folder.read_samples(out_dir)
-            _require_same_images(job, samples)
+            samples = _finished(job, out_dir, len(requests))
             return summarise(out_dir, samples, time.perf_counter() - started)
         show = partial(progress or _silent, len(requests))
         made, engine_s = _make_missing(job, requests, out_dir, threads, show)
@@ -80,6 +79,46 @@ def generate_dataset(
         summary = summarise(out_dir, records, time.perf_counter() - started, engine_s, made)
         folder.complete(out_dir, summary.counts())  # from here on there are no records
         return summary
+
+
+def plan_dataset(
+    bundle: Bundle,
+    settings: RunSettings,
+    out_dir: Path,
+    images_dir: Path | None = None,
+    masks_dir: Path | None = None,
+) -> Plan:
+    """What `generate_dataset` would do with these arguments; writes nothing.
+
+    Raises:
+        AliAugError: as `generate_dataset`, for what can be known before.
+    """
+    _checked(bundle, settings, out_dir, images_dir, masks_dir)
+    return plan_run(bundle, settings, images_dir, masks_dir)
+
+
+def _checked(
+    bundle: Bundle,
+    settings: RunSettings,
+    out_dir: Path,
+    images_dir: Path | None,
+    masks_dir: Path | None,
+) -> tuple[Job, list[Request], dict[str, Any]]:
+    """The work, and the document that claims `out_dir` for it, which it may."""
+    job, requests = checked_plan(bundle, settings, images_dir, masks_dir)
+    _require_apart(out_dir, images_dir, masks_dir)
+    document = _request_document(job, requests)
+    folder.check(out_dir, document)
+    return job, requests, document
+
+
+def _finished(job: Job, out_dir: Path, count: int) -> dict[int, folder.Record]:
+    """The samples of a folder that says it is complete, once that is seen to be true."""
+    folder.drop_records(out_dir)
+    samples = folder.read_samples(out_dir)
+    folder.require_files(out_dir, samples, count)
+    _require_same_images(job, samples)
+    return samples
 
 
 def _make_missing(
@@ -93,10 +132,8 @@ def _make_missing(
     records = folder.read_records(out_dir)
     _require_same_images(job, records)
     todo = [request for request in requests if request.index not in records]
-    if not todo:
-        return 0, 0.0
     with Pipeline(job.bundle, job.settings.engine, threads, batch=1) as pipeline:
-        folder.require_engine(out_dir, records, pipeline.engine_name())
+        folder.require_maker(out_dir, records, _maker(pipeline))
         _make(job, todo, pipeline, out_dir, show)
     return len(todo), pipeline.engine_s
 
@@ -160,10 +197,20 @@ def _require_same_images(job: Job, records: Mapping[int, folder.Record]) -> None
     )
 
 
+def _maker(pipeline: Pipeline) -> dict[str, str]:
+    """What the bytes of a sample depend on beside the request: the engine, and the versions of
+    what computes and encodes."""
+    versions = {package: version_of(package) for package in MAKERS}
+    installed = {package: version for package, version in versions.items() if version}
+    return {"engine": pipeline.engine_name(), "aliaug-edge": __version__, **installed}
+
+
 def _request_document(job: Job, requests: Sequence[Request]) -> dict[str, Any]:
     used = [request.source_image for request in requests]
+    # Asking for "auto" and for the engine that it takes is one and the same request.
+    engine = open_engine(job.bundle, engine=job.settings.engine).name
     return {
-        "settings": asdict(job.settings),
+        "settings": {**asdict(job.settings), "engine": engine},
         "bundle": {"name": job.bundle.name, "sha256": job.bundle.sha256},
         "sources": {"images": len(job.sources.names), "sha256": job.sources.fingerprint(used)},
     }

@@ -56,6 +56,35 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(run, tmp_path):
     assert plan["per_class"] == {"crack": 4, "stain": 3}
 
 
+def test_a_dry_run_refuses_a_folder_as_the_run_would(run, good_dir, tmp_path, hash_of):
+    taken, other = tmp_path / "taken", tmp_path / "other"
+    taken.mkdir()
+    (taken / "thesis.tex").write_text("years of work")
+    assert run("-o", other, "-n", 2).exit_code == 0
+    before = hash_of(tmp_path)
+    for out, message in (
+        (taken, "holds something else (thesis.tex)"),
+        (other, "holds another request: settings.count was 2, now 3"),
+        (good_dir / "out", "lies in the input folder"),
+    ):
+        wet, dry = run("-o", out, "-n", 3), run("-o", out, "-n", 3, "--dry-run")
+        assert (dry.exit_code, dry.stderr) == (1, wet.stderr)
+        assert message in dry.stderr
+        assert dry.stdout == ""
+    assert hash_of(tmp_path) == before
+    assert run("-o", other, "-n", 2, "--dry-run").exit_code == 0
+
+
+def test_a_finished_folder_is_said_to_be_complete(run, tmp_path):
+    first = run("-o", tmp_path / "out", "-n", 3)
+    again = run("-o", tmp_path / "out", "-n", 3)
+    assert "images/s" in first.stderr
+    assert again.exit_code == 0
+    assert again.stdout == first.stdout
+    assert "already complete" in again.stderr
+    assert "images/s" not in again.stderr
+
+
 def test_classes_may_say_how_many(run, tmp_path):
     asked = ["--classes", "crack:2,stain:5", "--dry-run", "--json"]
     plan = json.loads(run("-o", tmp_path / "out", *asked).stdout)

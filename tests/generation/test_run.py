@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aliaug_edge import imaging
+from aliaug_edge import __version__, imaging
 from aliaug_edge.bundle import load_bundle
+from aliaug_edge.engines import open_engine
+from aliaug_edge.engines.installed import version_of
 from aliaug_edge.errors import BundleError, DataError, OutputError
-from aliaug_edge.generation.folder import require_engine
 from aliaug_edge.generation.plan import plan_run
 from aliaug_edge.generation.request import RunSettings
 from aliaug_edge.generation.run import generate_dataset
@@ -361,12 +363,92 @@ def test_an_output_path_that_is_a_file_is_refused(bundle, good_dir, tmp_path):
     assert (tmp_path / "file").read_text() == "x"
 
 
-def test_another_engine_does_not_continue_a_run(bundle, good_dir, tmp_path):
+class Stop(Exception):
+    """Ends a run in its middle, as Ctrl-C would."""
+
+
+def begin(bundle, settings: RunSettings, out: Path, good_dir: Path) -> None:
+    """A run that ends after its third sample."""
+
+    def stop(requested: int, done: int) -> None:
+        del requested
+        if done == 3:
+            raise Stop
+
+    with pytest.raises(Stop):
+        generate_dataset(bundle, settings, out, good_dir, progress=stop)
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("engine", "was begun with engine 0.0.1, now it is onnxruntime-cpu; "),
+        ("aliaug-edge", f"was begun with aliaug-edge 0.0.1, now it is {__version__}; "),
+        ("onnxruntime", "was begun with onnxruntime 0.0.1, now it is "),
+        ("pillow", "was begun with pillow 0.0.1, now it is "),
+        ("tensorrt", "was begun with tensorrt 0.0.1, now it is not there; "),
+    ],
+)
+def test_another_engine_or_version_does_not_continue_a_run(
+    bundle, good_dir, tmp_path, hash_of, key, message
+):
+    out = tmp_path / "out"
+    begin(bundle, SETTINGS, out, good_dir)
+    path = out / ".records" / "made_by.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: "0.0.1"}))
+    before = hash_of(out)
+    with pytest.raises(OutputError, match=re.escape(message)):
+        generate_dataset(bundle, SETTINGS, out, good_dir)
+    assert hash_of(out) == before
+
+
+def test_records_that_do_not_say_what_made_them_are_not_continued(bundle, good_dir, tmp_path):
+    out = tmp_path / "out"
+    begin(bundle, SETTINGS, out, good_dir)
+    (out / ".records" / "made_by.json").write_text("[]")
+    with pytest.raises(OutputError, match=r"made_by\.json cannot be read"):
+        generate_dataset(bundle, SETTINGS, out, good_dir)
+
+
+def test_a_finished_dataset_does_not_depend_on_versions(bundle, good_dir, tmp_path):
     out = tmp_path / "out"
     generate_dataset(bundle, SETTINGS, out, good_dir)
-    records = {0: {**lines(out)[0], "engine": "onnxruntime-cuda"}}
-    with pytest.raises(OutputError, match="begun with the engine onnxruntime-cuda, this is"):
-        require_engine(out, records, "onnxruntime-cpu")
+    assert version_of("onnxruntime") not in (out / "request.json").read_text()
+    assert not list(out.rglob("made_by.json"))
+
+
+def test_auto_and_the_engine_that_it_takes_are_one_request(bundle, good_dir, tmp_path, hash_of):
+    out = tmp_path / "out"
+    begin(bundle, replace(SETTINGS, engine="auto"), out, good_dir)
+    engine = open_engine(bundle).name
+    assert json.loads((out / "request.json").read_text())["settings"]["engine"] == engine
+    generate_dataset(bundle, replace(SETTINGS, engine=engine), out, good_dir)
+    before = hash_of(out)
+    generate_dataset(bundle, replace(SETTINGS, engine="auto"), out, good_dir)
+    assert hash_of(out) == before
+
+
+@pytest.mark.parametrize("kind", ["image", "mask"])
+def test_a_finished_folder_that_lost_a_file_is_not_called_complete(
+    bundle, good_dir, tmp_path, hash_of, kind
+):
+    out = tmp_path / "out"
+    generate_dataset(bundle, SETTINGS, out, good_dir)
+    lost = next(record[kind] for record in lines(out) if record[kind])
+    (out / lost).unlink()
+    before = hash_of(out)
+    with pytest.raises(OutputError, match=f"{lost} is gone from the finished dataset; put it back"):
+        generate_dataset(bundle, SETTINGS, out, good_dir)
+    assert hash_of(out) == before
+
+
+def test_a_finished_folder_that_lost_lines_is_not_called_complete(bundle, good_dir, tmp_path):
+    out = tmp_path / "out"
+    generate_dataset(bundle, SETTINGS, out, good_dir)
+    text = (out / "samples.jsonl").read_text()
+    (out / "samples.jsonl").write_text("".join(text.splitlines(keepends=True)[:5]))
+    with pytest.raises(OutputError, match=r"samples\.jsonl has 5 of 8 samples; remove the folder"):
+        generate_dataset(bundle, SETTINGS, out, good_dir)
 
 
 def test_a_dataset_is_not_assembled_from_fewer_records_than_requests(
