@@ -59,6 +59,10 @@ def run_loop(
 
     `batches(step)` must depend on its argument alone. At the end the generator holds the averaged
     weights where EMA is on.
+
+    Raises:
+        OutputError: the folder cannot be written. AliAugError: training diverged, or the
+            checkpoint is of another run.
     """
     ema = _Ema(learner.parameters, settings.ema_decay) if settings.ema_decay else None
     start = _resume(folder, learner, ema)
@@ -98,7 +102,7 @@ def run_loop(
             checkpoint.save_checkpoint(folder, _state(done, learner, ema))
     if ema is not None:
         ema.copy_to_parameters()
-    log.close()
+    log.flush()
 
 
 def save_strip(path: Path, batch: Batch, output: Tensor) -> None:
@@ -143,15 +147,36 @@ def _resume(folder: Path, learner: Learner, ema: _Ema | None) -> int:
     state = checkpoint.load_checkpoint(folder)
     if state is None:
         return 0
+    try:
+        _take_up(state, learner, ema)
+        return int(state["step"])
+    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+        raise AliAugError(
+            f"{folder / checkpoint.CHECKPOINT} is of another run or version: expected the weights "
+            f"and optimizers of this configuration, found {_first_line(error)}; remove it to start "
+            "this run again"
+        ) from error
+
+
+def _take_up(state: dict[str, Any], learner: Learner, ema: _Ema | None) -> None:
+    """Raises half a dozen kinds where `state` is not what `_state` made of such a learner."""
+    averages = state["ema"] if ema is not None else None
+    for saved in (state["parameters"], averages or state["parameters"]):
+        for value, parameter in zip(saved, learner.parameters, strict=True):
+            if value.shape != parameter.shape:  # copy_ would broadcast
+                raise ValueError(f"shape {tuple(value.shape)} for {tuple(parameter.shape)}")
     with torch.no_grad():
         for parameter, saved in zip(learner.parameters, state["parameters"], strict=True):
             parameter.copy_(saved)
     learner.optimizer.load_state_dict(state["optimizer"])
     learner.discriminator.load_state_dict(state["discriminator"])
     learner.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
-    if ema is not None and state["ema"] is not None:
-        ema.shadow = [s.to(p.device) for s, p in zip(state["ema"], ema.parameters, strict=True)]
-    return int(state["step"])
+    if ema is not None and averages is not None:
+        ema.shadow = [s.to(p.device) for s, p in zip(averages, ema.parameters, strict=True)]
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
 class _Ema:
@@ -182,11 +207,11 @@ class _Log:
     """metrics.jsonl, TensorBoard, the progress line. A resumed run drops lines past its start."""
 
     def __init__(self, folder: Path, start: int, progress: bool) -> None:
-        from torch.utils.tensorboard import SummaryWriter
+        from aliaug_edge.training.board import Board  # its imports take a second
 
         self.path = folder / METRICS
         self.lines = [line for line in _lines(self.path) if json.loads(line)["step"] <= start]
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=start)
+        self.board = Board(folder / "tensorboard", start)
         self.progress = progress
         self._begin()
 
@@ -205,8 +230,7 @@ class _Log:
         means = {name: sum(values) / len(values) for name, values in self.seen.items()}
         row = {"step": step, **{k: round(v, 6) for k, v in means.items()}}
         self.lines.append(json.dumps({**row, "seconds_per_step": round(seconds, 4)}))
-        for name, value in means.items():
-            self.board.add_scalar(name, value, step)
+        self.board.write(step, means)
         if self.progress:
             left = seconds * (steps - step)
             print(
@@ -220,10 +244,6 @@ class _Log:
 
     def flush(self) -> None:
         files.write_text(self.path, "".join(line + "\n" for line in self.lines))
-
-    def close(self) -> None:
-        self.flush()
-        self.board.close()
 
 
 def _lines(path: Path) -> list[str]:

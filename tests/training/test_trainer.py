@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -287,6 +288,43 @@ def test_a_damaged_checkpoint_is_refused(
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(AliAugError, match=r"checkpoint\.pt cannot be read .*remove it"):
         train(new_config(), run, progress=False)
+
+
+def reshape(state: dict[str, Any]) -> None:
+    state["parameters"][0] = state["parameters"][0][..., :1]
+
+
+def shorten(state: dict[str, Any]) -> None:
+    state["parameters"].pop()
+
+
+def forget(state: dict[str, Any]) -> None:
+    del state["discriminator_optimizer"]
+
+
+def rename(state: dict[str, Any]) -> None:
+    state["discriminator"]["other.weight"] = state["discriminator"].popitem()[1]
+
+
+def regroup(state: dict[str, Any]) -> None:
+    state["optimizer"]["param_groups"] = []
+
+
+@pytest.mark.parametrize("damage", [reshape, shorten, forget, rename, regroup, dict.clear])
+def test_a_checkpoint_of_another_run_is_one_clear_line(
+    finished: Path,
+    new_config: NewConfig,
+    tmp_path: Path,
+    damage: Callable[[dict[str, Any]], None],
+) -> None:
+    run = Path(shutil.copytree(finished, tmp_path / "run"))
+    state = torch.load(run / "checkpoint.pt", weights_only=True)
+    damage(state)
+    torch.save(state, run / "checkpoint.pt")
+    said = r"checkpoint\.pt is of another run or version: .*remove it to start"
+    with pytest.raises(AliAugError, match=said) as error:
+        train(new_config(), run, progress=False)
+    assert "\n" not in str(error.value)
 
 
 class Killed(BaseException):
