@@ -21,7 +21,6 @@ from aliaug_edge import files
 from aliaug_edge.data.procedural import DEFECT_CLASSES, MATERIALS, render_pair
 from aliaug_edge.errors import OutputError
 
-
 DONE = "pairs.json"
 
 
