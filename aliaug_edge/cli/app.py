@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import sys
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from aliaug_edge import __version__
+from aliaug_edge.cli import INTERRUPTED
 from aliaug_edge.cli.data import data_app
 from aliaug_edge.cli.doctor import doctor
 from aliaug_edge.cli.generate import generate
@@ -19,21 +21,38 @@ from aliaug_edge.cli.report import report
 from aliaug_edge.cli.train import export, pretrain, train
 from aliaug_edge.errors import AliAugError
 
-INTERRUPTED = 130
-
 
 class ErrorBoundary(TyperGroup):
     """Turns a user's error into one line on stderr and its exit code, without a traceback."""
 
+    def make_context(self, *args: Any, **keywords: Any) -> Any:
+        with _one_line():
+            return super().make_context(*args, **keywords)
+
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with _one_line():
             return super().invoke(ctx)
-        except AliAugError as error:
-            typer.echo(f"error: {error}", err=True)
-            raise typer.Exit(error.exit_code) from None
-        except KeyboardInterrupt:
+
+
+@contextlib.contextmanager
+def _one_line() -> Iterator[None]:
+    try:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
+        if _is_from_ctrl_c(error):
             typer.echo("interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from None
+        if isinstance(error, AliAugError):
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(error.exit_code) from None
+        raise
+
+
+def _is_from_ctrl_c(error: BaseException | None) -> bool:
+    """Compiled modules that are interrupted in their import make an ImportError of it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 app = typer.Typer(
@@ -67,8 +86,3 @@ def options(
 app.add_typer(data_app, name="data")
 for command in (train, export, generate, profile, report, judge, inspect, doctor, pretrain):
     app.command(command.__name__)(command)
-
-
-def main() -> None:
-    """Entry point of `ali-aug`."""
-    sys.exit(app())

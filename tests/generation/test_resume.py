@@ -36,7 +36,8 @@ def replace(*args):
         os.kill(os.getpid(), number)
 if at:
     os.replace = replace
-from aliaug_edge.cli.app import app, main
+from aliaug_edge.cli import main
+from aliaug_edge.cli.app import app
 from aliaug_edge.cli.generate import generate
 app.registered_commands.clear()
 app.command("generate")(generate)
