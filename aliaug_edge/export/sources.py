@@ -31,8 +31,7 @@ from aliaug_edge.model.base import (
     load_extras,
 )
 from aliaug_edge.model.generator import Generator, new_generator
-from aliaug_edge.model.text import COLOUR_PROMPT, class_embeddings
-from aliaug_edge.training.batch import class_colour
+from aliaug_edge.model.text import class_embeddings, class_prompt
 from aliaug_edge.training.config import CONFIG, TrainConfig, config_document, load_config
 from aliaug_edge.training.run_folder import ADAPTERS_DIR, CLASSES, check_base
 from aliaug_edge.training.scenes import load_scenes
@@ -92,15 +91,12 @@ def base_source(name: str, scratch: Path) -> ExportSource:
             "train on it first: `ali-aug train DATA -o RUN --base ...`"
         )
     generator = generator_from(base, base.extras_conditioning).eval()
-    classes = tuple(
-        ClassSpec(name, COLOUR_PROMPT, class_colour(index))
-        for index, name in enumerate(DEFECT_CLASSES)
-    )
+    classes = tuple(ClassSpec(name, class_prompt(name)) for name in DEFECT_CLASSES)
     return ExportSource(
         adapted=generator,
         merged=generator,
         classes=classes,
-        label_carrier="colour",
+        label_carrier="text",
         embeds=_embeds(base, classes),
         scenes=_procedural_scenes(scratch),
         provenance={"base": _shown(name), "base_sha256": sha256, "training": None},

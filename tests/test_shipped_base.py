@@ -1,0 +1,66 @@
+"""The base inside the package: prompt and colour both name the class, and mean the same by it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from aliaug_edge.data.procedural import DEFECT_CLASSES, render_pair
+from aliaug_edge.model.base import generator_from, load_base
+from aliaug_edge.model.text import COLOUR_PROMPT, class_embeddings, class_prompt
+from aliaug_edge.training.batch import WHITE, class_colour, seeded
+
+SEEDS = range(60, 66)
+COUNT = len(DEFECT_CLASSES)
+
+
+@pytest.fixture(scope="module")
+def changes() -> dict[str, Tensor]:
+    """Mean change under the mask in grey levels (seeds, classes), asked by each carrier."""
+    base = load_base("tiny")
+    generator = generator_from(base, "light").eval()
+    prompts = {
+        "text": [class_prompt(name) for name in DEFECT_CLASSES],
+        "colour": [COLOUR_PROMPT] * COUNT,
+    }
+    colours = {
+        "text": torch.tensor([WHITE] * COUNT),
+        "colour": torch.tensor([class_colour(index) for index in range(COUNT)]),
+    }
+    found: dict[str, list[Tensor]] = {"text": [], "colour": []}
+    for seed in SEEDS:
+        pair = render_pair(seed, 64, 64)
+        image = torch.from_numpy(pair.good.astype(np.float32)).permute(2, 0, 1) / 127.5 - 1
+        mask = torch.from_numpy((pair.mask > 0).astype(np.float32))[None]
+        noise = torch.randn(1, 4, 8, 8, generator=seeded(seed))
+        for carrier, means in found.items():
+            embeds = class_embeddings(base.tokenizer, base.text_encoder, prompts[carrier])
+            with torch.no_grad():
+                output = generator(
+                    image.expand(COUNT, -1, -1, -1),
+                    mask.expand(COUNT, -1, -1, -1),
+                    colours[carrier],
+                    noise.expand(COUNT, -1, -1, -1),
+                    torch.full((COUNT, 1), 0.8),
+                    embeds,
+                )
+            change = ((output - image) * mask).sum(dim=(1, 2, 3)) / (3 * mask.sum())
+            means.append(127.5 * change)
+    return {carrier: torch.stack(means) for carrier, means in found.items()}
+
+
+@pytest.mark.parametrize("carrier", ["text", "colour"])
+def test_the_class_moves_the_pixels_by_either_carrier(
+    changes: dict[str, Tensor], carrier: str
+) -> None:
+    means = changes[carrier].mean(dim=0)
+    assert means.max() - means.min() > 10  # grey levels
+    crack, scratch = (DEFECT_CLASSES.index(name) for name in ("crack", "scratch"))
+    assert means[crack] < means[scratch] - 10
+
+
+def test_prompt_and_colour_mean_the_same_class(changes: dict[str, Tensor]) -> None:
+    text, colour = (changes[carrier].mean(dim=0) for carrier in ("text", "colour"))
+    assert torch.corrcoef(torch.stack([text, colour]))[0, 1] > 0.7
