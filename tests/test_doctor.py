@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,10 +11,14 @@ from pathlib import Path
 import pytest
 from support.commands import run_command
 
+from aliaug_edge import extras as extras_module
 from aliaug_edge.cli.doctor import doctor
+from aliaug_edge.cli.require import require
 from aliaug_edge.doctor import doctor_report, doctor_text
 from aliaug_edge.doctor.hardware import cpu_name, jetson_release, memory_bytes
 from aliaug_edge.engines.installed import onnxruntime_fault, onnxruntime_has_cuda
+from aliaug_edge.errors import MissingDependencyError
+from aliaug_edge.extras import EXPORT, EXPORT_EXTRAS, TRAIN, TRAIN_EXTRAS
 
 BOTH = "pip uninstall -y onnxruntime onnxruntime-gpu && pip install 'aliaug-edge[cpu]'"
 
@@ -87,7 +92,9 @@ def test_a_missing_engine_is_a_problem_with_its_install_line(site: Path) -> None
     assert report["problems"] == [
         {"reason": "onnxruntime is not installed", "fix": "pip install 'aliaug-edge[cpu]'"}
     ]
-    assert report["commands"]["export"]["install"] == "pip install 'aliaug-edge[train,export]'"
+    assert report["commands"]["export"]["install"] == (
+        "pip install 'aliaug-edge[train,export,cpu]'"
+    )
     assert "run: pip install 'aliaug-edge[cpu]'" in doctor_text(report)
 
 
@@ -144,3 +151,53 @@ def test_a_jetson_is_known_by_its_release_file(tmp_path: Path) -> None:
 
 def test_memory_is_known() -> None:
     assert memory_bytes() > 2**28
+
+
+@pytest.mark.usefixtures("site")
+def test_doctor_and_the_commands_ask_for_the_same_packages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    report = doctor_report()
+    for command, packages, extras in (
+        ("train", TRAIN, TRAIN_EXTRAS),
+        ("export", EXPORT, EXPORT_EXTRAS),
+    ):
+        assert report["commands"][command]["missing"] == list(packages)
+        for name in packages:
+            monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(MissingDependencyError) as error:
+            require(packages, extras)
+        assert ", ".join(packages) in str(error.value)
+        assert report["commands"][command]["install"] in str(error.value)
+        assert "pip install '.[cpu]'" in str(error.value)
+        assert "\n" not in str(error.value)
+    assert "pip install '.[cpu]'" in doctor_text(report)
+
+
+def test_every_package_that_doctor_asks_for_is_in_the_extras_that_it_names() -> None:
+    tomllib = pytest.importorskip("tomllib")  # Python 3.11
+    pyproject = Path(__file__).parents[1] / "pyproject.toml"
+    extras = tomllib.loads(pyproject.read_text())["project"]["optional-dependencies"]
+    for packages, names in ((TRAIN, TRAIN_EXTRAS), (EXPORT, EXPORT_EXTRAS)):
+        listed = {re.split(r"[<>=;]", r)[0] for name in names.split(",") for r in extras[name]}
+        assert set(packages) <= listed
+
+
+def test_the_gpu_wheel_serves_export_as_well(site: Path) -> None:
+    add_distribution(site, "onnxruntime-gpu", "1.31.1")
+    export = doctor_report()["commands"]["export"]
+    assert "onnxruntime" not in export["missing"]
+    assert export["install"] == "pip install 'aliaug-edge[train,export]'"
+
+
+@pytest.mark.usefixtures("site")
+def test_a_python_without_the_torch_half_is_told_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(extras_module, "TORCH_PYTHON", (9, 9))
+    report = doctor_report()
+    assert report["commands"]["train"]["install"] == ""
+    assert "extras train and export need Python 9.9 or newer, this is 3." in doctor_text(report)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingDependencyError, match=r"needs torch.* need Python 9\.9 or newer"):
+        require(("torch",), "train")

@@ -8,9 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from aliaug_edge.cli.require import require
-
-TRAIN_EXTRA = ("torch", "diffusers", "peft", "transformers", "safetensors", "tensorboard")
-EXPORT_EXTRA = (*TRAIN_EXTRA[:-1], "onnx", "onnxscript", "onnxruntime")
+from aliaug_edge.extras import EXPORT, EXPORT_EXTRAS, TRAIN, TRAIN_EXTRAS
 
 
 def train(
@@ -46,7 +44,7 @@ def train(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Train LoRA adapters on a folder of masked defects. Continues a run that was cut short."""
-    require(TRAIN_EXTRA, "train")
+    require(TRAIN, TRAIN_EXTRAS)
     from aliaug_edge.training.config import TrainConfig, load_config
     from aliaug_edge.training.trainer import train as run
 
@@ -100,7 +98,7 @@ def pretrain(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Train a base of your own on procedural surfaces, from nothing."""
-    require(TRAIN_EXTRA, "train")
+    require(TRAIN, TRAIN_EXTRAS)
     from aliaug_edge.training.pretrain import pretrain as run
     from aliaug_edge.training.pretrain import settings_for
 
@@ -120,7 +118,7 @@ def export(
     as_json: Annotated[bool, typer.Option("--json", help="Print the parity as JSON.")] = False,
 ) -> None:
     """Merge the adapters, write ONNX graphs, prove their parity, and pack a bundle."""
-    require(EXPORT_EXTRA, "train,export,cpu")
+    require(EXPORT, EXPORT_EXTRAS)
     from aliaug_edge.bundle import load_bundle
     from aliaug_edge.export.pipeline import ExportSettings, parse_sizes, say_on_stderr
     from aliaug_edge.export.pipeline import export as run

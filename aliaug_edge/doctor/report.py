@@ -12,6 +12,14 @@ from aliaug_edge.assets import tiny_bundle_dir
 from aliaug_edge.doctor.hardware import read_hardware
 from aliaug_edge.engines.installed import onnxruntime_fault, version_of
 from aliaug_edge.engines.select import EngineChoice, engine_choices
+from aliaug_edge.extras import (
+    EXPORT,
+    EXPORT_EXTRAS,
+    TRAIN,
+    TRAIN_EXTRAS,
+    install_line,
+    python_fault,
+)
 
 PACKAGES = (
     "numpy",
@@ -20,16 +28,11 @@ PACKAGES = (
     "onnxruntime",
     "onnxruntime-gpu",
     "tensorrt",
-    "torch",
-    "diffusers",
-    "peft",
-    "transformers",
+    *TRAIN,
     "onnx",
     "onnxscript",
     "polygraphy",
 )
-TRAINING = ("torch", "diffusers", "peft", "transformers")
-EXPORT = (*TRAINING, "onnx", "onnxscript")
 
 
 def doctor_report() -> dict[str, Any]:
@@ -52,8 +55,8 @@ def doctor_report() -> dict[str, Any]:
         "hardware": _hardware(),
         "engines": [dataclasses.asdict(engine) for engine in engines],
         "commands": {
-            "train": _lacking(packages, TRAINING, "train"),
-            "export": _lacking(packages, EXPORT, "train,export"),
+            "train": _lacking(packages, TRAIN, TRAIN_EXTRAS),
+            "export": _lacking(packages, EXPORT, EXPORT_EXTRAS),
         },
         "tiny_bundle": tiny_bundle_dir().is_dir(),
         "problems": problems,
@@ -75,7 +78,11 @@ def _problems(engines: list[EngineChoice]) -> list[dict[str, str]]:
 
 
 def _lacking(
-    packages: dict[str, str | None], needed: tuple[str, ...], extra: str
+    packages: dict[str, str | None], needed: tuple[str, ...], extras: str
 ) -> dict[str, Any]:
-    missing = [name for name in needed if packages[name] is None]
-    return {"missing": missing, "install": f"pip install 'aliaug-edge[{extra}]'" if missing else ""}
+    """`install` is what to run; where this Python cannot have the extras, `obstacle` says so."""
+    either = {**packages, "onnxruntime": packages["onnxruntime"] or packages["onnxruntime-gpu"]}
+    missing = [name for name in needed if either[name] is None]
+    obstacle = python_fault() if missing else ""
+    install = "" if obstacle else install_line(extras, missing)
+    return {"missing": missing, "install": install, "obstacle": obstacle}

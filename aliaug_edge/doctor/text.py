@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from aliaug_edge.extras import CLONE_HINT
+
 
 def doctor_text(report: dict[str, Any]) -> str:
     """The report as text, problems first and last, where they are seen."""
@@ -54,11 +56,13 @@ def _command_lines(report: dict[str, Any]) -> Iterator[str]:
     for name, state in report["commands"].items():
         if state["missing"]:
             yield f"  {name:16} lacks {', '.join(state['missing'])}"
-            yield f"  {'':16} install: {state['install']}"
+            yield f"  {'':16} {state['obstacle'] or 'install: ' + state['install']}"
         else:
             yield f"  {name:16} ready"
     shipped = "shipped" if report["tiny_bundle"] else "not in this installation"
     yield f"  {'bundle `tiny`':16} {shipped}"
+    yield ""
+    yield f"install lines: {CLONE_HINT}"
 
 
 def _problem_lines(report: dict[str, Any]) -> Iterator[str]:
