@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,11 +22,14 @@ def exclusive(out_dir: Path) -> Iterator[None]:
     """
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        handle = os.open(out_dir, os.O_RDONLY | os.O_DIRECTORY)
+        handle = os.open(out_dir, os.O_RDONLY) if os.name == "posix" else None
     except OSError as error:
         raise OutputError(
             f"cannot write {out_dir}: {error.strerror or error}; choose another output folder"
         ) from error
+    if handle is None:  # no such lock there: it is for the user to run one at a time
+        yield
+        return
     try:
         _lock(handle, out_dir)
         yield
@@ -36,6 +38,8 @@ def exclusive(out_dir: Path) -> Iterator[None]:
 
 
 def _lock(handle: int, out_dir: Path) -> None:
+    import fcntl  # POSIX alone
+
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
