@@ -33,7 +33,7 @@ class TrainConfig:
     data: str
     base: str = "tiny"
     conditioning: Conditioning = "light"
-    label_carrier: Literal["text", "colour"] = "colour"
+    label_carrier: Literal["text", "colour"] = "text"
     classes: tuple[str, ...] = ()
     pool: str = "train"
     groups: str | None = None
