@@ -49,10 +49,10 @@ def train(config: TrainConfig, run_dir: Path, *, progress: bool = True) -> Path:
         AliAugError: the base cannot be loaded, or is not the one that the run was begun with.
     """
     with claimed(run_dir, config):  # before the minutes that loading may take
-        source = _load_source(config, progress)
         base = load_base(config.base)
         sha256 = base_sha256(base)
         check_base(run_dir, config.base, sha256)
+        source = _load_source(config, progress)
         torch.manual_seed(config.seed)
         generator = generator_from(base, config.conditioning)
         perceptual = _frozen_features(generator)
