@@ -86,12 +86,19 @@ def cut(array: NDArray[Any], window: Window) -> NDArray[Any]:
 
 def put(array: NDArray[Any], window: Window, patch: NDArray[Any]) -> None:
     """Write `patch` into `array` in place, where `window` lies inside it."""
-    top, left = max(window.top, 0), max(window.left, 0)
-    bottom = min(window.top + window.height, array.shape[0])
-    right = min(window.left + window.width, array.shape[1])
-    array[top:bottom, left:right] = patch[
-        top - window.top : bottom - window.top, left - window.left : right - window.left
+    seen = inside(window, array.shape)
+    top, left = seen.top - window.top, seen.left - window.left
+    array[seen.top : seen.top + seen.height, seen.left : seen.left + seen.width] = patch[
+        top : top + seen.height, left : left + seen.width
     ]
+
+
+def inside(window: Window, image_hw: Sequence[int]) -> Window:
+    """The part of `window` that lies in an image of (height, width, …): no reflection in it."""
+    top, left = max(window.top, 0), max(window.left, 0)
+    bottom = min(window.top + window.height, image_hw[0])
+    right = min(window.left + window.width, image_hw[1])
+    return Window(top, left, bottom - top, right - left)
 
 
 def resize(image: UInt8, size_hw: tuple[int, int]) -> UInt8:

@@ -139,3 +139,21 @@ def test_a_grown_mask_keeps_its_share_of_the_image() -> None:
     grown = crops.resize_mask(marked(20, 20, Window(5, 5, 10, 10)), (80, 80))
     assert set(np.unique(grown)) == {0, 255}
     assert (grown > 0).mean() == pytest.approx(0.25, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    "window, seen",
+    [
+        (Window(2, 3, 5, 6), Window(2, 3, 5, 6)),
+        (Window(-4, -1, 10, 10), Window(0, 0, 6, 9)),
+        (Window(15, 25, 10, 10), Window(15, 25, 5, 5)),
+        (Window(-10, -10, 60, 60), Window(0, 0, 20, 30)),
+    ],
+)
+def test_the_part_inside_the_image_shows_no_reflection(window: Window, seen: Window) -> None:
+    image = picture(20, 30)
+    assert crops.inside(window, image.shape) == seen
+    shown = crops.cut(image, seen)
+    assert np.array_equal(
+        shown, image[seen.top : seen.top + seen.height, seen.left : seen.left + seen.width]
+    )

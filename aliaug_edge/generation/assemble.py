@@ -65,10 +65,11 @@ def _labelled(
 
 def _sheet_row(out_dir: Path, record: folder.Record, sources: Sources) -> SheetRow:
     """The crop that the model worked on: a small defect would not be seen in a whole photo."""
-    window = crops.Window(*record["window"])
+    source = sources.load(record["source_image"]).image
+    window = crops.inside(crops.Window(*record["window"]), source.shape)
     scores = record["scores"]
     return SheetRow(
-        source=crops.cut(sources.load(record["source_image"]).image, window),
+        source=crops.cut(source, window),
         mask=crops.cut(imaging.load_mask(out_dir / record["mask"]), window),
         generated=crops.cut(imaging.load_image(out_dir / record["image"]), window),
         caption=(

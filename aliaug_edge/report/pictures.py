@@ -103,10 +103,7 @@ def picture(image: UInt8, title: str, *, synthetic: bool) -> Picture:
 
 def _view(record: Record, hw: tuple[int, int]) -> crops.Window:
     """The window that the model worked on, as far as it lies inside the photo."""
-    top, left, height, width = record["window"]
-    bottom, right = min(top + height, hw[0]), min(left + width, hw[1])
-    top, left = max(top, 0), max(left, 0)
-    return crops.Window(top, left, bottom - top, right - left)
+    return crops.inside(crops.Window(*record["window"]), hw)
 
 
 def _model_hw(record: Record) -> tuple[int, int]:
