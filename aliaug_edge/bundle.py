@@ -92,6 +92,18 @@ class Bundle:
             f"unknown defect class {name!r}: this bundle offers {', '.join(self.class_names)}"
         )
 
+    def require_carrier(self, label_carrier: str) -> None:
+        """Refuse this bundle where its classes are not named by `label_carrier`.
+
+        Raises:
+            BundleError: they are named otherwise.
+        """
+        if label_carrier != self.label_carrier:
+            raise BundleError(
+                f"bundle {self.name} names its classes by {self.label_carrier}, asked for "
+                f"{label_carrier!r}; export a run of `ali-aug train --label-carrier text|colour`"
+            )
+
     def graph_path(self, graph: str) -> Path:
         """Path of the ONNX file of `graph` (encoder, unet, decoder or generator)."""
         if graph not in self.graphs:

@@ -270,3 +270,13 @@ def test_an_installation_without_the_shipped_bundle_says_so(
     monkeypatch.setattr("aliaug_edge.assets._ASSETS", tmp_path)
     with pytest.raises(BundleError, match="the shipped bundle is not in this installation"):
         resolve_bundle("tiny")
+
+
+@pytest.mark.parametrize("carrier, other", [("text", "colour"), ("colour", "text")])
+def test_a_prompt_asked_of_a_colour_bundle_is_refused_and_the_other_way(
+    tmp_path: Path, carrier: str, other: str
+) -> None:
+    bundle = load_bundle(make_bundle(tmp_path / "bundle", label_carrier=carrier))
+    bundle.require_carrier(carrier)
+    with pytest.raises(BundleError, match=f"names its classes by {carrier}, asked for '{other}'"):
+        bundle.require_carrier(other)

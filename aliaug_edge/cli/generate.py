@@ -73,6 +73,10 @@ def generate(
     labels: Annotated[
         str, typer.Option(help="Label formats, comma-separated; none for no labels.")
     ] = "coco,yolo,mvtec",
+    label_carrier: Annotated[
+        str,
+        typer.Option(help="Insist that the bundle names classes by text or by colour."),
+    ] = "",
     engine: Annotated[
         str, typer.Option(help="Engine; auto takes the best that runs here.")
     ] = "auto",
@@ -118,6 +122,8 @@ def generate(
         min_preservation=min_preservation,
     )
     loaded = load_bundle(resolve_bundle(bundle))
+    if label_carrier:
+        loaded.require_carrier(label_carrier)
     if dry_run:
         return _print_plan(plan_dataset(loaded, settings, out, images, masks), as_json)
     show = _progress if sys.stderr.isatty() and not as_json else None

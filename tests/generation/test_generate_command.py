@@ -111,6 +111,8 @@ def test_nothing_but_corrupt_images_is_exit_1(run, good_dir, tmp_path):
     ("arguments", "message", "code"),
     [
         (["--classes", "rust"], "unknown defect class 'rust'", 1),
+        (["--label-carrier", "colour"], "names its classes by text, asked for 'colour'", 1),
+        (["--label-carrier", "smell"], "names its classes by text, asked for 'smell'", 1),
         (["--classes", "crack:2,stain"], "give every class a count", 1),
         (["--classes", "crack:2,stain:1", "-n", "9"], "add up to 3; leave --count out", 1),
         (["--classes", "crack:two"], "expected NAME:COUNT, got 'crack:two'", 2),
