@@ -7,8 +7,7 @@ from pathlib import Path
 
 from aliaug_edge import crops, imaging
 from aliaug_edge.generation import folder
-from aliaug_edge.generation.request import RunSettings
-from aliaug_edge.generation.sample import KEPT
+from aliaug_edge.generation.sample import KEPT, Job
 from aliaug_edge.generation.sources import Sources
 from aliaug_edge.labels.instances import instance_from
 from aliaug_edge.labels.samples import LabelledImage
@@ -21,10 +20,12 @@ SHEET_ROWS = 24
 def assemble(
     out_dir: Path,
     records: Mapping[int, folder.Record],
-    settings: RunSettings,
-    sources: Sources,
+    job: Job,
 ) -> None:
     """Write what describes the dataset as a whole; doing it again gives the same bytes.
+
+    Label files number all classes of the bundle, whichever were made, so that datasets of one
+    bundle have one numbering.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -37,13 +38,13 @@ def assemble(
         lines.append(folder.sample_line(record))
         if record["status"] == KEPT:
             shown.append(index)
-            if settings.labels:
+            if job.settings.labels:
                 kept.append(_labelled(records, index, record))
     folder.write_samples(out_dir, lines)
-    write_labels(out_dir, settings.labels, kept, settings.label_classes)
+    write_labels(out_dir, job.settings.labels, kept, job.bundle.class_names)
     if shown:
         stride = max(1, -(-len(shown) // SHEET_ROWS))
-        rows = [_sheet_row(out_dir, records[index], sources) for index in shown[::stride]]
+        rows = [_sheet_row(out_dir, records[index], job.sources) for index in shown[::stride]]
         write_contact_sheet(out_dir, rows)
 
 

@@ -29,9 +29,7 @@ class RunSettings:
     add up to `count`; empty: the classes take turns. `area` is (low, high) as fractions of the
     image's area, or None for the mask's own size. `severity` is (low, high) in [0, 1]. `min_change`
     is in grey levels, `min_preservation` in dB (see `quality`). `procedural_hw` is the size of the
-    surfaces that are drawn when there is no folder of images. `label_classes` are what label files
-    number, in order; `check_settings` fills in all classes of the bundle, whichever are made, so
-    that datasets of one bundle have one numbering.
+    surfaces that are drawn when there is no folder of images.
     """
 
     count: int
@@ -47,7 +45,6 @@ class RunSettings:
     min_change: float = MIN_CHANGE
     min_preservation: float = MIN_PRESERVATION_DB
     procedural_hw: tuple[int, int] = (256, 256)
-    label_classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,7 +109,7 @@ def check_settings(settings: RunSettings, bundle: Bundle) -> RunSettings:
     if settings.area is not None:
         _check_range("--area", settings.area, 1e-6, 0.9)
     classes = settings.classes or bundle.class_names
-    return replace(settings, classes=classes, label_classes=bundle.class_names)
+    return replace(settings, classes=classes)
 
 
 def plan_requests(

@@ -75,7 +75,7 @@ def generate_dataset(
         made, engine_s = _make_missing(job, requests, out_dir, threads, show)
         records = folder.read_records(out_dir)
         folder.require_all(out_dir, records, len(requests))
-        assemble(out_dir, records, job.settings, job.sources)
+        assemble(out_dir, records, job)
         summary = summarise(out_dir, records, time.perf_counter() - started, engine_s, made)
         folder.complete(out_dir, summary.counts())  # from here on there are no records
         return summary

@@ -23,10 +23,10 @@ _PALETTE: tuple[Colour, ...] = (
 class Batch:
     """Inputs and target of one step; shapes and ranges as in `aliaug_edge.tensors`.
 
-    `class_colour` (B, 3) always names the class: the discriminator sees it whatever carries the
-    label for the generator. `paired` (B,) is 1 where `target` shows this very part with the defect,
-    0 where it is known outside the mask only (a good image and another part's mask).
-    `class_index` (B,) int64 is its place among the classes that are learned.
+    `class_index` (B,) int64 is the class's place among those that are learned: the discriminator
+    knows it whatever carries the label for the generator. `paired` (B,) is 1 where `target` shows
+    this very part with the defect, 0 where it is known outside the mask only (a good image and
+    another part's mask).
     `real`, `real_mask` (B, 3|1, H, W) show real defects of the same classes, for the discriminator.
     """
 
@@ -36,7 +36,6 @@ class Batch:
     severity: Tensor
     prompts: tuple[str, ...]
     target: Tensor
-    class_colour: Tensor
     class_index: Tensor
     paired: Tensor
     real: Tensor

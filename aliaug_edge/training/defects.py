@@ -118,7 +118,6 @@ def draw_defects(
         name = source.classes[indices[-1]]
         row = _row(source, name, crop, unpaired_share, rng)
         row["colour"] = source.colours[name] if colour_carrier else WHITE
-        row["class_colour"] = source.colours[name]
         row["prompt"] = source.prompts[name]
         rows.append(row)
     tensors = {

@@ -24,7 +24,7 @@ def draw_batch(cache: PairCache, step: int, *, seed: int, size: int, crop: int) 
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     tensors = {
         name: torch.from_numpy(np.stack(columns[name]).astype(np.float32))
-        for name in ("image", "target", "mask", "colour", "class_colour", "severity", "paired")
+        for name in ("image", "target", "mask", "colour", "severity", "paired")
     }
     # The discriminator's real examples: the targets of this batch show real defects, in place.
     return Batch(
@@ -52,7 +52,6 @@ def _draw(cache: PairCache, index: int, crop: int, rng: np.random.Generator) -> 
         "target": _to_model(defect),
         "mask": (mask > 0)[None],
         "colour": colour if by_colour else WHITE,
-        "class_colour": colour,
         "class_index": defect_class,
         "severity": [cache.severity[index]],
         "paired": 1.0,

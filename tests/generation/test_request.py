@@ -15,7 +15,6 @@ from aliaug_edge.generation.quality import MIN_CHANGE, MIN_PRESERVATION_DB
 from aliaug_edge.generation.request import (
     RunSettings,
     attempt_seed,
-    check_settings,
     plan_requests,
     stable_seed,
 )
@@ -72,11 +71,6 @@ def test_a_large_plan_over_many_images_takes_no_permutation_per_request(bundle, 
     assert [seed for seed in seen if seed in laps] == [
         stable_seed(0, "sources", i) for i in (0, 1, 2)
     ]
-
-
-def test_labels_number_all_classes_of_the_bundle_whatever_is_asked_for(bundle):
-    for classes in ((), ("b",), ("b", "a")):
-        assert check_settings(RunSettings(3, classes), bundle).label_classes == ("a", "b")
 
 
 def test_seeds_are_stable_over_machines_and_releases():

@@ -49,7 +49,7 @@ def test_a_batch_has_the_contract_s_shapes_and_ranges(source: DefectSource) -> N
         assert mask.shape == (6, 1, 48, 48)
         assert set(mask.unique().tolist()) == {0, 1}
         assert bool((mask.sum(dim=(1, 2, 3)) > 0).all())
-    assert batch.colour.shape == batch.class_colour.shape == (6, 3)
+    assert batch.colour.shape == (6, 3)
     assert batch.severity.shape == (6, 1)
     assert batch.paired.shape == (6,)
     assert set(batch.prompts) <= {"a crack", "a stain"}
@@ -101,8 +101,7 @@ def test_without_good_photos_every_sample_is_paired(source: DefectSource) -> Non
 def test_the_colour_carries_the_class_only_where_asked(source: DefectSource) -> None:
     text, colour = draw(source), draw(source, colour_carrier=True)
     assert (text.colour == 1).all()
-    assert torch.equal(colour.colour, colour.class_colour)
-    assert torch.equal(text.class_colour, colour.class_colour)
+    assert torch.equal(text.class_index, colour.class_index)
     assert len({tuple(row) for row in colour.colour.tolist()}) == 2
 
 
