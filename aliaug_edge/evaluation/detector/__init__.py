@@ -1,0 +1,1 @@
+"""Detectors that are trained once per condition, and what their score maps are worth."""
