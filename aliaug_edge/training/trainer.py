@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from aliaug_edge.model.vae import encode_with_taps
 from aliaug_edge.training.config import TrainConfig
 from aliaug_edge.training.defects import DefectSource, draw_defects, load_source, mask_bank
 from aliaug_edge.training.loop import LoopSettings, run_loop
+from aliaug_edge.training.precision import autocast_for
 from aliaug_edge.training.run_folder import (
     ADAPTERS_DIR,
     CLASSES,
@@ -94,7 +95,7 @@ def _fit(
         trainable_parameters(generator),
         config.weights,
         perceptual,
-        _autocast(config.precision, device),
+        autocast_for(config.precision, device),
         classes=len(source.classes),
     )
     by_prompt = dict(zip(source.prompts.values(), embeds, strict=True))
@@ -157,23 +158,6 @@ def _refuse_equal(prompts: dict[str, str]) -> None:
                 "label_carrier text the prompt is all that tells them apart; rename one, give "
                 "them prompts, or train with --label-carrier colour"
             )
-
-
-def _autocast(precision: str, device: torch.device) -> Callable[[], torch.autocast]:
-    """BF16 where asked or where it is fast: GPUs that have it, and CPUs with AVX-512 BF16."""
-    if precision == "auto":
-        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else _cpu_has_bf16()
-    else:
-        fast = precision == "bf16"
-    return lambda: torch.autocast(device.type, torch.bfloat16, enabled=fast)
-
-
-def _cpu_has_bf16() -> bool:
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def _frozen_features(generator: Generator) -> Features:

@@ -25,6 +25,7 @@ from aliaug_edge.model.base import save_base
 from aliaug_edge.model.conditioning import CONDITIONINGS
 from aliaug_edge.training import loop, trainer
 from aliaug_edge.training.config import LABEL_CARRIERS, TrainConfig, config_document, load_config
+from aliaug_edge.training.precision import autocast_for, cpu_has_bf16
 from aliaug_edge.training.scenes import load_scenes
 from aliaug_edge.training.trainer import train
 from tests.support.bases import micro_base, write_dataset
@@ -428,7 +429,7 @@ def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> N
 
 
 def test_the_device_s_own_precision_is_chosen_by_auto() -> None:
-    with trainer._autocast("auto", torch.device("cpu"))():
+    with autocast_for("auto", torch.device("cpu"))():
         result = torch.ones(2, 2) @ torch.ones(2, 2)
-    expected = torch.bfloat16 if trainer._cpu_has_bf16() else torch.float32
+    expected = torch.bfloat16 if cpu_has_bf16() else torch.float32
     assert result.dtype == expected
