@@ -22,11 +22,11 @@ def line_chart(curve: Curve, colour: str, width: int = 360, height: int = 190) -
     low, high = min(values), max(values)
     log = low > 0 and high / low > _LOG_RATIO
     steps = [step for step, _ in curve.points]
-    x = _scale(steps[0], steps[-1], _PAD_LEFT, width - _PAD_RIGHT)
-    ticks = _log_ticks(low, high) if log else _ticks(low, high)
+    x = scale(steps[0], steps[-1], _PAD_LEFT, width - _PAD_RIGHT)
+    ticks = _log_ticks(low, high) if log else round_ticks(low, high)
     bottom, top = min([low, *ticks]), max([high, *ticks])
     to = math.log10 if log else float
-    y = _scale(to(bottom), to(top), height - _PAD_BOTTOM, _PAD_TOP)
+    y = scale(to(bottom), to(top), height - _PAD_BOTTOM, _PAD_TOP)
     parts = [_y_tick(y(to(tick)), tick, width) for tick in ticks]
     parts += [_x_tick(x(step), step, height) for step in _ends(steps)]
     for points, style in ((values, "raw"), (_smoothed(values), "mean")):
@@ -34,15 +34,15 @@ def line_chart(curve: Curve, colour: str, width: int = 360, height: int = 190) -
             f"{x(step):.1f},{y(to(value)):.1f}" for step, value in zip(steps, points, strict=True)
         )
         parts.append(f'<polyline class="{style}" points="{path}" stroke="{colour}"/>')
-    title = f"{curve.name}: {_number(values[0])} to {_number(values[-1])}"
-    return _svg(width, height, title, parts)
+    title = f"{curve.name}: {number_text(values[0])} to {number_text(values[-1])}"
+    return drawing(width, height, title, parts)
 
 
 def stacked_bars(rows: Sequence[tuple[str, Sequence[tuple[str, float]]]], width: int = 900) -> str:
     """A bar per row of (label, (part, ms) …), on one scale, with values where they fit."""
     label_width, bar, gap = 190, 26, 14
     longest = max((sum(ms for _, ms in parts) for _, parts in rows), default=0.0) or 1.0
-    x = _scale(0.0, longest, label_width, width - 90)
+    x = scale(0.0, longest, label_width, width - 90)
     colours = part_colours([name for _, parts in rows for name, _ in parts])
     out, top = [], 4
     for label, parts in rows:
@@ -61,7 +61,7 @@ def stacked_bars(rows: Sequence[tuple[str, Sequence[tuple[str, float]]]], width:
             start += ms
         out.append(f'<text class="sum" x="{x(start) + 8:.1f}" y="{top + 17}">{start:.2f} ms</text>')
         top += bar + gap
-    return _svg(width, top, "time per stage", out)
+    return drawing(width, top, "time per stage", out)
 
 
 def part_colours(names: Sequence[str]) -> dict[str, str]:
@@ -71,14 +71,15 @@ def part_colours(names: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _svg(width: int, height: int, title: str, parts: Sequence[str]) -> str:
+def drawing(width: int, height: int, title: str, parts: Sequence[str]) -> str:
+    """An SVG of `parts`, `width` by `height` pixels; `title` says what it shows."""
     return (
         f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">'
         f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
     )
 
 
-def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+def scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
     """A linear map from [low, high] to [start, end]; everything to the middle when low = high."""
 
     def scaled(value: float) -> float:
@@ -88,7 +89,7 @@ def _scale(low: float, high: float, start: float, end: float) -> Callable[[float
     return scaled
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def round_ticks(low: float, high: float) -> list[float]:
     """Three to six round values that enclose [low, high]."""
     span = (high - low) or abs(high) or 1.0
     unit = 10 ** math.floor(math.log10(span / 4))
@@ -121,16 +122,17 @@ def _y_tick(y: float, value: float, width: int) -> str:
     return (
         f'<line class="grid" x1="{_PAD_LEFT}" x2="{width - _PAD_RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         f'<text class="tick" text-anchor="end" x="{_PAD_LEFT - 7}" y="{y + 4:.1f}">'
-        f"{_number(value)}</text>"
+        f"{number_text(value)}</text>"
     )
 
 
 def _x_tick(x: float, step: float, height: int) -> str:
     return (
         f'<text class="tick" text-anchor="middle" x="{x:.1f}" y="{height - 8}">'
-        f"{_number(round(step))}</text>"
+        f"{number_text(round(step))}</text>"
     )
 
 
-def _number(value: float) -> str:
+def number_text(value: float) -> str:
+    """Four significant digits, with a true minus."""
     return f"{value:.4g}".replace("-", "−")
