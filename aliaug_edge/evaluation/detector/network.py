@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -23,12 +25,10 @@ class DefectNet(nn.Module):
             nn.Conv2d(3, WIDTHS[0], 5, stride=2, padding=2, bias=False), *_norm(WIDTHS[0])
         )
         self.downs = nn.ModuleList(
-            nn.Sequential(_conv(a, b, stride=2), _conv(b, b))
-            for a, b in zip(WIDTHS, WIDTHS[1:], strict=False)
+            nn.Sequential(_conv(a, b, stride=2), _conv(b, b)) for a, b in pairwise(WIDTHS)
         )
         self.ups = nn.ModuleList(
-            _conv(deep + shallow, shallow)
-            for shallow, deep in reversed(list(zip(WIDTHS, WIDTHS[1:], strict=False)))
+            _conv(deep + shallow, shallow) for shallow, deep in reversed(list(pairwise(WIDTHS)))
         )
         self.head = nn.Conv2d(WIDTHS[0], 1, 1)
 
