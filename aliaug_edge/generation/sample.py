@@ -80,10 +80,20 @@ def prepare(job: Job, request: Request, attempt: int = 0) -> Prepared:
     """
     source = job.sources.load(request.source_image)
     placed = _placed(job, request, attempt, source)
+    return framed(job.bundle, request, attempt, source.image, placed)
+
+
+def framed(
+    bundle: Bundle, request: Request, attempt: int, image: UInt8, placed: Placed
+) -> Prepared:
+    """What the model will see of `image` (H, W, 3) around the mask that `placed` holds.
+
+    Raises:
+        PlacementError: the mask vanishes at the model's size.
+    """
     box = crops.mask_box(placed.mask)
-    size_hw = crops.size_for(box, job.bundle.sizes)
-    image_hw = (source.image.shape[0], source.image.shape[1])
-    window = crops.window_around(box, image_hw, size_hw)
+    size_hw = crops.size_for(box, bundle.sizes)
+    window = crops.window_around(box, (image.shape[0], image.shape[1]), size_hw)
     shown_mask = crops.resize_mask(crops.cut(placed.mask, window), size_hw)
     if not shown_mask.any():
         raise PlacementError(
@@ -93,13 +103,13 @@ def prepare(job: Job, request: Request, attempt: int = 0) -> Prepared:
     return Prepared(
         request=request,
         attempt=attempt,
-        image=source.image,
+        image=image,
         mask=placed.mask,
         mask_source=placed.mask_source,
         window=window,
-        shown=crops.resize(crops.cut(source.image, window), size_hw),
+        shown=crops.resize(crops.cut(image, window), size_hw),
         shown_mask=shown_mask,
-        grey=imaging.is_grey(source.image),
+        grey=imaging.is_grey(image),
     )
 
 
