@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from aliaug_edge import __version__
@@ -31,19 +32,27 @@ _SECTIONS = (
 
 def render_report(data: ReportData) -> str:
     """The report as HTML; equal data give equal text. Everything that is shown is escaped."""
-    rendered = [(title, section(data)) for title, section in _SECTIONS]
-    present = [(title, body) for title, body in rendered if body]
-    links = "".join(f'<a href="#{section_id(t)}">{escape(t)}</a>' for t, _ in present)
-    bodies = "".join(
-        f'<section><h2 id="{section_id(title)}">{escape(title)}</h2>{body}</section>'
-        for title, body in present
-    )
     notes = "".join(f'<p class="warned">{escape(note)}</p>' for note in data.notes)
+    sections = [(title, section(data)) for title, section in _SECTIONS]
+    return page(data.title, definition_list(data.facts), notes, sections)
+
+
+def page(title: str, head: str, notes: str, sections: Sequence[tuple[str, str]]) -> str:
+    """A whole HTML file: heading and `head`, links to the sections, `notes`, the sections.
+
+    `head`, `notes` and the sections' bodies are HTML; a section with an empty body is left out.
+    """
+    present = [(name, body) for name, body in sections if body]
+    links = "".join(f'<a href="#{section_id(name)}">{escape(name)}</a>' for name, _ in present)
+    bodies = "".join(
+        f'<section><h2 id="{section_id(name)}">{escape(name)}</h2>{body}</section>'
+        for name, body in present
+    )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(data.title)}</title><style>{CSS}</style></head><body><main>"
-        f"<h1>{escape(data.title)}</h1>{definition_list(data.facts)}"
+        f"<title>{escape(title)}</title><style>{CSS}</style></head><body><main>"
+        f"<h1>{escape(title)}</h1>{head}"
         f"<nav>{links}</nav>{notes}{bodies}"
         f"<footer>Made by aliaug-edge {escape(__version__)}. Generated images are synthetic: for "
         "training, never for testing.</footer></main></body></html>\n"

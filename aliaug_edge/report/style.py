@@ -64,6 +64,12 @@ svg .sum { font-weight: 600; }
   margin-right: 6px; vertical-align: -1px; }
 .legend i.thin { height: 3px; vertical-align: 3px; border-radius: 0; width: 18px; }
 .verdict { font-weight: 600; }
+.banner { border-left: 5px solid var(--muted); background: var(--card); border-radius: 4px;
+  padding: 12px 18px; margin: 18px 0; font-size: 16px; }
+.banner b { display: block; font-size: 20px; }
+.banner.passed { border-color: var(--good); } .banner.failed { border-color: var(--bad); }
+.banner.warned { border-color: var(--warn); }
+.banner p { color: var(--ink); margin: 4px 0 0; }
 .passed { color: var(--good); } .failed { color: var(--bad); } .warned { color: var(--warn); }
 ol.commands { padding-left: 24px; margin: 10px 0; }
 ol.commands li { margin: 7px 0; color: var(--muted); }
