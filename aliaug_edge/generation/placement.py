@@ -142,18 +142,12 @@ def _on_part(
     there is no room for it."""
     least = 0.0 if area is None else area[0] * (1 - AREA_TOLERANCE) * part.size
     for _ in range(SHRINKINGS):
-        room = (part.shape[0] - shape.shape[0], part.shape[1] - shape.shape[1])
-        if min(room) >= 0:
-            for _ in range(PLACES_PER_SHAPE):
-                top, left = (
-                    _corner(room[0], borders, "tb", rng),
-                    _corner(room[1], borders, "lr", rng),
-                )
-                under = part[top : top + shape.shape[0], left : left + shape.shape[1]]
-                if under[shape > 0].mean() >= INSIDE_PART:
-                    mask = np.zeros(part.shape, dtype=np.uint8)
-                    mask[top : top + shape.shape[0], left : left + shape.shape[1]] = shape
-                    return mask
+        corner = corner_on_part(shape, part, borders, rng)
+        if corner is not None:
+            top, left = corner
+            mask = np.zeros(part.shape, dtype=np.uint8)
+            mask[top : top + shape.shape[0], left : left + shape.shape[1]] = shape
+            return mask
         shape = _scaled(shape, SHRINK)
         if np.count_nonzero(shape) < least:
             break
@@ -161,6 +155,22 @@ def _on_part(
         f"no place on the part for a mask of {np.count_nonzero(shape) / part.size:.4f} of the "
         "image; ask for a smaller --area"
     )
+
+
+def corner_on_part(
+    shape: UInt8, part: Bools, borders: str, rng: np.random.Generator
+) -> tuple[int, int] | None:
+    """Top and left at which `shape` (h, w) lies on `part` (H, W), at the `borders` of the image
+    where it has any; None when no place is found within `PLACES_PER_SHAPE` tries."""
+    height, width = shape.shape
+    room = (part.shape[0] - height, part.shape[1] - width)
+    if min(room) < 0:
+        return None
+    for _ in range(PLACES_PER_SHAPE):
+        top, left = _corner(room[0], borders, "tb", rng), _corner(room[1], borders, "lr", rng)
+        if part[top : top + height, left : left + width][shape > 0].mean() >= INSIDE_PART:
+            return top, left
+    return None
 
 
 def _corner(free: int, borders: str, ends: str, rng: np.random.Generator) -> int:

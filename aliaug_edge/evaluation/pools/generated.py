@@ -1,0 +1,95 @@
+"""Our generator's defects, under the masks and on the good photos that copy-paste gets too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from aliaug_edge.bundle import Bundle
+from aliaug_edge.errors import AliAugError
+from aliaug_edge.evaluation.photos import Photo
+from aliaug_edge.evaluation.pools.placements import Placement
+from aliaug_edge.generation.pipeline import Pipeline
+from aliaug_edge.generation.placement import Placed
+from aliaug_edge.generation.request import Request, RunSettings, check_settings, stable_seed
+from aliaug_edge.generation.sample import KEPT, Job, Result, finish, framed, produce
+from aliaug_edge.generation.sources import Sources
+
+SEVERITY = (0.0, 1.0)  # the strengths that were seen in training, all of them
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Generated:
+    """`photos` by way of blending; `rejected` are the reasons for what was not kept, by name."""
+
+    photos: dict[str, list[Photo]]
+    rejected: dict[str, str]
+
+
+def generate_pool(
+    bundle: Bundle,
+    placements: Sequence[Placement],
+    blends: Sequence[str],
+    *,
+    seed: int,
+    engine: str = "auto",
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Generated:
+    """One photo per placement and way of blending, made, judged and retried as `generate` does.
+
+    Raises:
+        AliAugError: the bundle does not offer a class, or nothing was kept.
+    """
+    jobs = {blend: _job(bundle, blend, len(placements), seed, engine) for blend in blends}
+    photos: dict[str, list[Photo]] = {blend: [] for blend in blends}
+    rejected: dict[str, str] = {}
+    with Pipeline(bundle, engine, threads) as pipeline:
+        for done, placement in enumerate(placements, 1):
+            result = _made(jobs[blends[0]], placement, seed, pipeline)
+            if result.status != KEPT:
+                rejected[placement.name] = result.reason or result.status
+            else:
+                for blend, job in jobs.items():
+                    image, mask = finish(job, result)
+                    name = placement.name.replace("placement", "generated")
+                    photos[blend].append(
+                        Photo(name, image, mask, placement.defect_class, placement.good.group)
+                    )
+            if progress is not None:
+                progress(done, len(placements))
+    if placements and not photos[blends[0]]:
+        raise AliAugError(
+            f"bundle {bundle.name}: none of {len(placements)} insertions passed its quality "
+            f"limits (first: {next(iter(rejected.values()))}); train longer or on more defects"
+        )
+    return Generated(photos, rejected)
+
+
+def _made(job: Job, placement: Placement, seed: int, pipeline: Pipeline) -> Result:
+    """The first kept try, or the last."""
+    own = stable_seed(seed, "generated", placement.name)
+    severity = np.random.default_rng(stable_seed(own, "severity")).uniform(*SEVERITY)
+    request = Request(
+        index=0,
+        source_image=placement.good.name,
+        defect_class=placement.defect_class,
+        seed=own,
+        severity=round(float(severity), 4),
+        mask_source=f"bank:{placement.source.name}",
+    )
+    placed = Placed(placement.mask, request.mask_source)
+    for attempt in range(job.settings.retries + 1):
+        prepared = framed(job.bundle, request, attempt, placement.good.image, placed)
+        result = produce(job, prepared, pipeline)
+        if result.status == KEPT:
+            break
+    return result
+
+
+def _job(bundle: Bundle, blend: str, count: int, seed: int, engine: str) -> Job:
+    settings = RunSettings(count=max(1, count), seed=seed, blend=blend, labels=(), engine=engine)
+    return Job(bundle, check_settings(settings, bundle), Sources(None, None, (64, 64)), {})
