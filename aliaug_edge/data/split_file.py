@@ -69,6 +69,28 @@ def apply_split_file(
     return ordered, problems, notes
 
 
+def listed_in(root: Path, samples: Iterable[Sample], pool: str) -> dict[str, list[Sample]]:
+    """Of `samples`, those that `root`/split.json lists in `pool`, for each class with such a list.
+
+    Nothing where there is no split.json; names that are not among `samples` are passed over.
+
+    Raises:
+        DataError: the file is malformed.
+    """
+    if not (root / NAME).is_file():
+        return {}
+    by_name = {relative_name(root, s.image_path): s for s in samples}
+    return {
+        defect_class: [
+            by_name[name]
+            for listed in lists[pool]
+            if (name := listed_name(listed, by_name)) is not None
+        ]
+        for defect_class, lists in sorted(_read(root / NAME).items())
+        if pool in lists
+    }
+
+
 def _missing_pools(
     path: Path, pools: Mapping[str, Mapping[str, list[str]]], pool: str
 ) -> list[Problem]:
