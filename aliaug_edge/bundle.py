@@ -54,7 +54,8 @@ class Bundle:
     """A loaded, verified bundle.
 
     `sizes` are the (height, width) in pixels that parity was proven at; generation uses only these.
-    `conditioning` is paper | full | light, `label_carrier` text | colour, `precision` fp32 | fp16.
+    `conditioning` is paper | full | light, `label_carrier` text | colour | both | none,
+    `precision` fp32 | fp16.
     `sha256` is that of bundle.json, which vouches for every other file.
     """
 
@@ -101,7 +102,7 @@ class Bundle:
         if label_carrier != self.label_carrier:
             raise BundleError(
                 f"bundle {self.name} names its classes by {self.label_carrier}, asked for "
-                f"{label_carrier!r}; export a run of `ali-aug train --label-carrier text|colour`"
+                f"{label_carrier!r}; export a run trained with `--label-carrier {label_carrier}`"
             )
 
     def graph_path(self, graph: str) -> Path:

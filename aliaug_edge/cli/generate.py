@@ -75,7 +75,7 @@ def generate(
     ] = "coco,yolo,mvtec",
     label_carrier: Annotated[
         str,
-        typer.Option(help="Insist that the bundle names classes by text or by colour."),
+        typer.Option(help="Insist that the bundle names classes by text, colour or both."),
     ] = "",
     engine: Annotated[
         str, typer.Option(help="Engine; auto takes the best that runs here.")

@@ -27,7 +27,7 @@ def train(
         typer.Option(help="`tiny`, a diffusers folder, or a hub name like stabilityai/sd-turbo."),
     ] = "tiny",
     conditioning: Annotated[str, typer.Option(help="paper, full or light.")] = "light",
-    label_carrier: Annotated[str, typer.Option(help="text or colour.")] = "text",
+    label_carrier: Annotated[str, typer.Option(help="text, colour, both or none.")] = "text",
     classes: Annotated[str, typer.Option(help="Classes to learn, by comma; all if empty.")] = "",
     pool: Annotated[str, typer.Option(help="List of split.json to learn from.")] = "train",
     groups: Annotated[Optional[Path], typer.Option(help="CSV or JSON of file, group.")] = None,  # noqa: UP045

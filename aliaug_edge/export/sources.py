@@ -125,7 +125,7 @@ def load_run(run_dir: Path) -> tuple[TrainConfig, Base, Generator, str]:
     base = load_base(config.base)
     sha256 = base_sha256(base)
     check_base(run_dir, config.base, sha256)
-    generator = generator_from(base, config.conditioning)
+    generator = generator_from(base, config.conditioning, skips=config.skips, noise=config.noise)
     add_adapters(generator, config.adapters)
     load_adapters(generator, tuple(config.adapters), run_dir / ADAPTERS_DIR)
     try:
@@ -139,7 +139,7 @@ def merged_generator(adapted: Generator, config: TrainConfig) -> Generator:
     """A plain generator with the adapters merged; `adapted` is left alone."""
     vae = type(adapted.vae).from_config(adapted.vae.config)
     unet = type(adapted.unet).from_config(adapted.unet.config)
-    plain = new_generator(vae, unet, adapted.conditioning, adapted.alpha_bar)
+    plain = new_generator(vae, unet, adapted.conditioning, adapted.alpha_bar, noise=adapted.noise)
     specs = config.adapters
     unet.load_state_dict(merge_adapter(adapted.unet.state_dict(), specs["unet"].scale))
     vae.load_state_dict(merge_adapter(adapted.vae.state_dict(), specs["vae"].scale))

@@ -61,12 +61,16 @@ def add_adapters(generator: Generator, specs: Mapping[str, AdapterSpec]) -> None
         inject_adapter_in_model(_lora_config(spec), generator.skips, ADAPTER)
 
 
-def trainable_parameters(generator: Generator) -> list[nn.Parameter]:
-    """Freeze the base; return what fine-tuning trains: adapters, skips, input convolution."""
+def trainable_parameters(generator: Generator, *, skips: bool = True) -> list[nn.Parameter]:
+    """Freeze the base; return what fine-tuning trains: adapters, skips, input convolution.
+
+    Without `skips` theirs stay as they are, their adapters included.
+    """
     generator.requires_grad_(False)
     conv_in = generator.unet.conv_in
-    trained = [p for name, p in generator.named_parameters() if "lora_" in name]
-    trained += [p for name, p in generator.skips.named_parameters() if "lora_" not in name]
+    named = [(n, p) for n, p in generator.named_parameters() if skips or n[:6] != "skips."]
+    trained = [p for name, p in named if "lora_" in name]
+    trained += [p for name, p in named if name[:6] == "skips." and "lora_" not in name]
     trained += list(conv_in.parameters())
     for parameter in trained:
         parameter.requires_grad_(True)

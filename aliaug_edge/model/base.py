@@ -149,13 +149,18 @@ def save_base(base: Base, folder: Path, *, half: bool = True) -> None:
             files.write_json(staged / EXTRAS_FACTS, {"conditioning": base.extras_conditioning})
 
 
-def generator_from(base: Base, conditioning: Conditioning) -> Generator:
+def generator_from(
+    base: Base, conditioning: Conditioning, *, skips: bool = True, noise: bool = True
+) -> Generator:
     """A generator over `base` (its modules, not copies), with its extras where they fit.
+
+    Without `skips` their convolutions are zero, without `noise` that input is not heeded: the
+    tensors are the same, so an ablated generator is trained, saved and exported like any other.
 
     Raises:
         AliAugError: the extras say that they fit, and do not.
     """
-    generator = new_generator(base.vae, base.unet, conditioning, base.alpha_bar)
+    generator = new_generator(base.vae, base.unet, conditioning, base.alpha_bar, noise=noise)
     if base.extras_conditioning == conditioning:
         try:
             load_extras(generator, base.extras)
@@ -164,6 +169,9 @@ def generator_from(base: Base, conditioning: Conditioning) -> Generator:
                 f"base {base.name}: {EXTRAS} does not hold the convolutions of conditioning "
                 f"{conditioning} ({_first_line(error)}); remove it to start those from zero"
             ) from error
+    if not skips:
+        for weight in generator.skips.parameters():
+            torch.nn.init.zeros_(weight)
     return generator
 
 

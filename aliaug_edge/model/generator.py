@@ -38,6 +38,8 @@ class Generator(nn.Module):
         skips: nn.ModuleList,
         conditioning: cond.Conditioning,
         alpha_bar: float,
+        *,
+        noise: bool = True,
     ) -> None:
         super().__init__()
         self.vae = vae
@@ -45,10 +47,17 @@ class Generator(nn.Module):
         self.skips = skips
         self.conditioning: cond.Conditioning = conditioning
         self.alpha_bar = alpha_bar
+        self.noise = noise  # False for an ablation: the input is there and not heeded
 
     def encode(self, image: Tensor) -> tuple[Tensor, list[Tensor]]:
         """(B, 3, H, W) in [-1, 1] → latent (B, 4, H/8, W/8) and taps, fine to coarse."""
         return vae_forward.encode_with_taps(self.vae, image)
+
+    def noised(self, latent: Tensor, mask: Tensor, noise: Tensor) -> Tensor:
+        """z_t at t = 999 (`conditioning.noised`)."""
+        if not self.noise:
+            noise = torch.zeros_like(noise)
+        return cond.noised(self.conditioning, latent, mask, noise, self.alpha_bar)
 
     def denoise(
         self,
@@ -65,7 +74,7 @@ class Generator(nn.Module):
         (Ho et al. 2020, eq. 15, solved for x0.) The last line stays in FP32: 1/√ᾱ is 14.6 for
         Stable Diffusion's schedule and would amplify every rounding error of ε by as much.
         """
-        z_t = cond.noised(self.conditioning, latent, mask, noise, self.alpha_bar)
+        z_t = self.noised(latent, mask, noise)
         planes = cond.unet_planes(self.conditioning, latent, mask, colour, severity, mask_latent)
         epsilon = self.unet(torch.cat([z_t, *planes], dim=1), TIMESTEP, prompt_embeds).sample
         signal, noise_level = self.alpha_bar**0.5, (1 - self.alpha_bar) ** 0.5
@@ -122,6 +131,8 @@ def new_generator(
     unet: UNet2DConditionModel,
     conditioning: cond.Conditioning,
     alpha_bar: float,
+    *,
+    noise: bool = True,
 ) -> Generator:
     """A generator over a base's VAE and U-Net: `conv_in` widened with zeros, skips at zero."""
     channels = cond.unet_in_channels(conditioning, vae.config.latent_channels)
@@ -129,7 +140,7 @@ def new_generator(
     skips = vae_forward.new_skips(
         vae, cond.skip_in_channels(conditioning, vae_forward.tap_channels(vae))
     )
-    return Generator(vae, unet, skips, conditioning, alpha_bar)
+    return Generator(vae, unet, skips, conditioning, alpha_bar, noise=noise)
 
 
 def widen_conv_in(unet: UNet2DConditionModel, in_channels: int) -> None:

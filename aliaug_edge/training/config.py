@@ -14,7 +14,7 @@ from aliaug_edge.model.adapters import UNET_TARGETS, VAE_TARGETS, AdapterSpec
 from aliaug_edge.model.conditioning import CONDITIONINGS, Conditioning
 from aliaug_edge.training.losses import LossWeights
 
-LABEL_CARRIERS = ("text", "colour")
+LABEL_CARRIERS = ("text", "colour", "both", "none")
 CONFIG = "config.json"
 
 
@@ -23,9 +23,12 @@ class TrainConfig:
     """A run of `ali-aug train`.
 
     data: folder of photos and masks; pool and groups as for `load_dataset`. classes: those to
-    learn, all of the folder where empty. label_carrier: `text` (a prompt per class) or `colour`
-    (the mask's colour). size: side of the square training crop in pixels, a multiple of 8.
-    unpaired_share: share of samples that put another part's mask into a random good image.
+    learn, all of the folder where empty. max_defects: learn from so many photos with defects at
+    most, classes in turn; 0 for all. label_carrier: `text` (a prompt per class), `colour` (the
+    mask's colour), `both`, or `none` (every class is asked for alike). skips, noise: off for
+    ablations; without noise a request has one answer. size: side of the square training crop in
+    pixels, a multiple of 8. unpaired_share: share of samples that put another part's mask into a
+    random good image.
     adversarial_from: first step with the discriminator, as a share of all steps.
     precision: auto | fp32 | bf16 (auto takes bf16 where the processor or GPU has it).
     """
@@ -33,10 +36,13 @@ class TrainConfig:
     data: str
     base: str = "tiny"
     conditioning: Conditioning = "light"
-    label_carrier: Literal["text", "colour"] = "text"
+    label_carrier: Literal["text", "colour", "both", "none"] = "text"
+    skips: bool = True
+    noise: bool = True
     classes: tuple[str, ...] = ()
     pool: str = "train"
     groups: str | None = None
+    max_defects: int = 0
     rank_unet: int = 8
     alpha_unet: float = 8.0
     targets_unet: tuple[str, ...] = UNET_TARGETS
@@ -70,8 +76,19 @@ class TrainConfig:
         for name in ("adversarial_from", "unpaired_share", "ema_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise AliAugError(f"{name} {getattr(self, name)}: expected 0 … 1")
-        if self.seed < 0:
-            raise AliAugError(f"seed {self.seed}: expected 0 or more")
+        for name in ("seed", "max_defects"):
+            if getattr(self, name) < 0:
+                raise AliAugError(f"{name} {getattr(self, name)}: expected 0 or more")
+
+    @property
+    def by_text(self) -> bool:
+        """Whether a class has a prompt of its own."""
+        return self.label_carrier in ("text", "both")
+
+    @property
+    def by_colour(self) -> bool:
+        """Whether a class has a mask colour of its own."""
+        return self.label_carrier in ("colour", "both")
 
     @property
     def adapters(self) -> dict[str, AdapterSpec]:
@@ -113,6 +130,7 @@ def load_config(path: Path) -> TrainConfig:
 _KINDS: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "str | None": (str, type(None)),
+    "bool": (bool,),
     "int": (int,),
     "float": (int, float),
     "tuple[str, ...]": (tuple,),
@@ -123,7 +141,9 @@ def _check_kinds(config: Any) -> None:
     """Refuse values of another kind than the field's: a JSON file may hold anything."""
     for field_ in dataclasses.fields(config):
         value, kinds = getattr(config, field_.name), _KINDS.get(str(field_.type))
-        fits = kinds is None or (isinstance(value, kinds) and not isinstance(value, bool))
+        fits = kinds is None or (
+            isinstance(value, kinds) and isinstance(value, bool) == (bool in kinds)
+        )
         if isinstance(value, tuple):
             fits = fits and all(isinstance(item, str) for item in value)
         if not fits:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from aliaug_edge import files
 from aliaug_edge.bundle import MASKS
+from aliaug_edge.data.fewer import fewer_defects
 from aliaug_edge.data.reader import load_dataset
 from aliaug_edge.data.samples import Dataset
 from aliaug_edge.errors import AliAugError
@@ -23,6 +24,7 @@ from aliaug_edge.model.base import EXTRAS, base_sha256, extras_of, generator_fro
 from aliaug_edge.model.generator import Generator
 from aliaug_edge.model.text import COLOUR_PROMPT, class_embeddings, class_prompt
 from aliaug_edge.model.vae import encode_with_taps
+from aliaug_edge.training.batch import WHITE
 from aliaug_edge.training.config import TrainConfig
 from aliaug_edge.training.defects import DefectSource, draw_defects, load_source, mask_bank
 from aliaug_edge.training.loop import LoopSettings, run_loop
@@ -55,7 +57,9 @@ def train(config: TrainConfig, run_dir: Path, *, progress: bool = True) -> Path:
         check_base(run_dir, config.base, sha256)
         source = _load_source(config, progress)
         torch.manual_seed(config.seed)
-        generator = generator_from(base, config.conditioning)
+        generator = generator_from(
+            base, config.conditioning, skips=config.skips, noise=config.noise
+        )
         perceptual = _frozen_features(generator)
         add_adapters(generator, config.adapters)
         note_base(run_dir, sha256)
@@ -73,6 +77,8 @@ def _load_source(config: TrainConfig, progress: bool) -> DefectSource:
         seed=config.seed,
         classes=config.classes,
     )
+    if config.max_defects:
+        dataset = fewer_defects(dataset, config.max_defects, config.seed)
     prompts = class_prompts(dataset, config)
     return load_source(
         dataset, tuple(prompts), prompts, config.seed, crop=config.size, progress=progress
@@ -92,7 +98,7 @@ def _fit(
     generator.to(device)
     learner = new_learner(
         generator,
-        trainable_parameters(generator),
+        trainable_parameters(generator, skips=config.skips),
         config.weights,
         perceptual,
         autocast_for(config.precision, device),
@@ -108,7 +114,7 @@ def _fit(
             seed=config.seed,
             size=config.batch_size,
             crop=config.size,
-            colour_carrier=config.label_carrier == "colour",
+            colour_carrier=config.by_colour,
             unpaired_share=config.unpaired_share,
         ),
         lambda names: torch.stack([by_prompt[name] for name in names]),
@@ -127,11 +133,12 @@ def _fit(
 
 
 def class_prompts(dataset: Dataset, config: TrainConfig) -> dict[str, str]:
-    """Prompt of each class to learn: from the data where it has one, else the class's name.
+    """Prompt of each class to learn: from the data where it has one, else the class's name; one and
+    the same where prompts carry no label.
 
     Raises:
         AliAugError: a class that the data does not have, no class at all, or, where the prompt
-            carries the label, classes with the same one.
+            alone carries the label, classes with the same one.
     """
     wanted = config.classes or dataset.classes
     if unknown := [name for name in wanted if name not in dataset.classes]:
@@ -140,11 +147,12 @@ def class_prompts(dataset: Dataset, config: TrainConfig) -> dict[str, str]:
         )
     if not wanted:
         raise AliAugError(f"{config.data}: no defect class found; expected photos with masks")
-    if config.label_carrier == "colour":
+    if not config.by_text:
         return dict.fromkeys(wanted, COLOUR_PROMPT)
     given = {s.defect_class: s.prompt for s in dataset.defects("train") if s.prompt}
     prompts = {name: given.get(name, class_prompt(name)) for name in wanted}
-    _refuse_equal(prompts)
+    if not config.by_colour:
+        _refuse_equal(prompts)
     return prompts
 
 
@@ -188,9 +196,7 @@ def _save(generator: Generator, config: TrainConfig, source: DefectSource, run_d
             {
                 "name": name,
                 "prompt": source.prompts[name],
-                "colour": list(source.colours[name])
-                if config.label_carrier == "colour"
-                else [1.0, 1.0, 1.0],
+                "colour": list(source.colours[name]) if config.by_colour else list(WHITE),
                 "train_defects": len(source.defects[name]),
             }
             for name in source.classes

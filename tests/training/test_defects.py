@@ -138,6 +138,9 @@ def test_prompts_name_the_class_or_nothing(data_dir: Path) -> None:
     assert text == {"crack": "a crack", "stain": "a stain"}
     colour = class_prompts(dataset, TrainConfig(data=str(data_dir), label_carrier="colour"))
     assert colour == {"crack": "add a defect", "stain": "add a defect"}
+    both = class_prompts(dataset, TrainConfig(data=str(data_dir), label_carrier="both"))
+    none = class_prompts(dataset, TrainConfig(data=str(data_dir), label_carrier="none"))
+    assert (both, none) == (text, colour)
 
 
 def test_classes_that_only_their_prompt_could_tell_apart_are_refused(tmp_path: Path) -> None:
