@@ -15,13 +15,18 @@ from aliaug_edge import crops
 from aliaug_edge.crops import Window
 from aliaug_edge.evaluation.detector.base import Lesson
 from aliaug_edge.evaluation.photos import Photo
+from aliaug_edge.imaging import is_grey
 
 SCALE = (0.8, 1.25)
 GAMMA = (0.75, 1.35)
 CONTRAST = (0.8, 1.25)
 BRIGHTNESS = 0.12  # of the range [-1, 1], either way
 NOISE = 0.04  # largest standard deviation, in the same range
+PLAIN = np.linspace(-1, 1, 256, dtype=np.float32)  # grey levels as the network sees them
 OFF_CENTRE = 0.4  # of the crop's side: how far a defect may lie from the middle
+
+UInt8 = NDArray[np.uint8]
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -46,9 +51,10 @@ class LessonCrops:
         self.seed = seed
         self.real = _by_class(lesson.real)
         self.synthetic = _by_class(lesson.synthetic)
+        self.good = [_held(photo) for photo in lesson.good]
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Images (B, 3, S, S) in [-1, 1] and masks (B, 1, S, S) of 0 and 1.
+        """Images (B, 3, S, S) in about [-1, 1] and masks (B, 1, S, S) of 0 and 1.
 
         Real and good crops are drawn before synthetic ones and by a generator of their own, so that
         every condition sees the same of them.
@@ -62,61 +68,77 @@ class LessonCrops:
         return torch.stack([i for i, _ in drawn]), torch.stack([m for _, m in drawn])
 
     def _defect(
-        self, by_class: Sequence[Sequence[_Spotted]], rng: np.random.Generator
+        self, by_class: Sequence[Sequence[_Held]], rng: np.random.Generator
     ) -> tuple[Tensor, Tensor]:
         photos = by_class[int(rng.integers(len(by_class)))]
-        spotted = photos[int(rng.integers(len(photos)))]
-        at = int(spotted.places[int(rng.integers(len(spotted.places)))])
-        width = spotted.photo.image.shape[1]
+        held = photos[int(rng.integers(len(photos)))]
+        at = int(held.places[int(rng.integers(len(held.places)))])
+        width = held.mask.shape[1]
         shift = rng.uniform(-OFF_CENTRE, OFF_CENTRE, 2) * self.plan.side
-        centre = (at // width + shift[0], at % width + shift[1])
-        return self._crop(spotted.photo, centre, rng)
+        return self._crop(held, (at // width + shift[0], at % width + shift[1]), rng)
 
     def _good(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        photo = self.lesson.good[int(rng.integers(len(self.lesson.good)))]
-        height, width = photo.image.shape[:2]
-        return self._crop(photo, (rng.uniform(0, height), rng.uniform(0, width)), rng)
+        held = self.good[int(rng.integers(len(self.good)))]
+        height, width = held.mask.shape
+        return self._crop(held, (rng.uniform(0, height), rng.uniform(0, width)), rng)
 
     def _crop(
-        self, photo: Photo, centre: tuple[float, float], rng: np.random.Generator
+        self, held: _Held, centre: tuple[float, float], rng: np.random.Generator
     ) -> tuple[Tensor, Tensor]:
         side = self.plan.side
         if not self.lesson.augment:
-            return _cut(photo, centre, side, side)
-        image, mask = _cut(photo, centre, round(side * rng.uniform(*SCALE)), side)
-        return _varied(image, mask, rng)
+            pixels, mask = _cut(held, centre, side)
+            picture, marked = _tensors(PLAIN[pixels], mask, side)
+            return picture.expand(3, side, side), marked
+        pixels, mask = _cut(held, centre, round(side * rng.uniform(*SCALE)))
+        picture, marked = _turned(*_tensors(_light(rng)[pixels], mask, side), rng)
+        return picture.expand(3, side, side), marked
 
 
 @dataclass(frozen=True, eq=False)
-class _Spotted:
-    """A defective photo and the flat indices of its defect's pixels."""
+class _Held:
+    """A photo as `pixels` (C, H, W), one channel where it is grey: most of a crop's cost is per
+    channel. `places` are the flat indices of its defect's pixels."""
 
-    photo: Photo
+    pixels: UInt8
+    mask: UInt8
     places: NDArray[np.int64]
 
 
-def _by_class(photos: Sequence[Photo]) -> list[list[_Spotted]]:
+def _held(photo: Photo) -> _Held:
+    channels = photo.image[..., :1] if is_grey(photo.image) else photo.image
+    pixels = np.ascontiguousarray(channels.transpose(2, 0, 1))
+    return _Held(pixels, photo.mask, np.flatnonzero(photo.mask))
+
+
+def _by_class(photos: Sequence[Photo]) -> list[list[_Held]]:
     classes = sorted({photo.defect_class for photo in photos})
-    return [
-        [_Spotted(p, np.flatnonzero(p.mask)) for p in photos if p.defect_class == name]
-        for name in classes
-    ]
+    return [[_held(p) for p in photos if p.defect_class == name] for name in classes]
 
 
-def _cut(
-    photo: Photo, centre: tuple[float, float], window: int, side: int
-) -> tuple[Tensor, Tensor]:
-    """The square of `window` pixels around `centre`, kept inside the photo, as `side` pixels."""
-    height, width = photo.mask.shape
+def _cut(held: _Held, centre: tuple[float, float], window: int) -> tuple[UInt8, UInt8]:
+    """The square of `window` pixels around `centre`, kept inside the photo where it fits."""
+    height, width = held.mask.shape
     top = _inside(centre[0] - window / 2, height - window)
     left = _inside(centre[1] - window / 2, width - window)
-    where = Window(top, left, window, window)
-    image = torch.from_numpy(crops.cut(photo.image, where).copy()).permute(2, 0, 1).float()
-    mask = torch.from_numpy(crops.cut(photo.mask, where).copy())[None].float()
-    if window != side:
-        image = F.interpolate(image[None], (side, side), mode="bilinear", antialias=True)[0]
-        mask = F.interpolate(mask[None], (side, side), mode="bilinear", antialias=True)[0]
-    return image / 127.5 - 1, (mask > 127).float()
+    if top >= 0 and left >= 0 and top + window <= height and left + window <= width:
+        where = (..., slice(top, top + window), slice(left, left + window))
+        return held.pixels[where], held.mask[where]
+    frame = Window(top, left, window, window)
+    pixels = crops.cut(held.pixels.transpose(1, 2, 0), frame).transpose(2, 0, 1)
+    return pixels, crops.cut(held.mask, frame)
+
+
+def _tensors(image: Floats, mask: UInt8, side: int) -> tuple[Tensor, Tensor]:
+    """(C, side, side) and (1, side, side) of 0 and 1, scaled without filters: they change by a
+    quarter at most."""
+    picture = torch.from_numpy(np.ascontiguousarray(image))
+    if mask.shape[0] != side:
+        picture = F.interpolate(picture[None], (side, side), mode="bilinear")[0]
+        nearest = ((np.arange(side) + 0.5) * (mask.shape[0] / side)).astype(np.intp)
+        mask = mask[nearest[:, None], nearest]
+    marked = torch.from_numpy((mask > 127)[None].astype(np.float32))
+    return picture, marked
 
 
 def _inside(start: float, room: int) -> int:
@@ -124,15 +146,20 @@ def _inside(start: float, room: int) -> int:
     return round(min(max(start, 0), room)) if room >= 0 else room // 2
 
 
-def _varied(image: Tensor, mask: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Mirrored, turned by quarters, and under another light."""
+def _light(rng: np.random.Generator) -> Floats:
+    """A table (256,) float32 from grey levels to [-1, 1] under another gamma, gain and offset."""
+    unit = np.linspace(0, 1, 256) ** np.exp(rng.uniform(*np.log(GAMMA)))
+    contrast = np.exp(rng.uniform(*np.log(CONTRAST)))
+    table = (2 * unit - 1) * contrast + rng.uniform(-BRIGHTNESS, BRIGHTNESS)
+    return table.astype(np.float32)
+
+
+def _turned(image: Tensor, mask: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Both in the same one of the eight orientations, the image with grain."""
     if rng.random() < 0.5:
         image, mask = image.flip(2), mask.flip(2)
     turns = int(rng.integers(4))
     image, mask = torch.rot90(image, turns, (1, 2)), torch.rot90(mask, turns, (1, 2))
-    unit = ((image + 1) / 2).clamp(0, 1) ** float(np.exp(rng.uniform(*np.log(GAMMA))))
-    contrast = float(np.exp(rng.uniform(*np.log(CONTRAST))))
-    image = (unit * 2 - 1) * contrast + float(rng.uniform(-BRIGHTNESS, BRIGHTNESS))
-    strength = float(rng.uniform(0, NOISE))
+    strength = np.float32(rng.uniform(0, NOISE))
     grain = rng.standard_normal((1, *image.shape[1:]), dtype=np.float32)
-    return image + strength * torch.from_numpy(grain), mask
+    return image + torch.from_numpy(strength * grain), mask

@@ -87,13 +87,19 @@ def score_photo(photo: Photo, scores: Scores, threshold: float) -> ImageScore:
         ap, iou = average_precision(scores, truth), both / either
         f1 = 2 * both / (both + either)
     return ImageScore(
-        photo.name,
-        photo.group,
-        photo.defect_class,
-        int(truth.sum()),
-        *(None if value is None else round(value, 6) for value in (ap, iou, f1)),
-        round(float(top.mean()), 5),
+        name=photo.name,
+        group=photo.group,
+        defect_class=photo.defect_class,
+        positives=int(truth.sum()),
+        ap=_rounded(ap),
+        iou=_rounded(iou),
+        f1=_rounded(f1),
+        score=round(float(top.mean()), 5),
     )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 6)
 
 
 def train_threshold(predict: Predict, photos: Iterable[Photo]) -> float:
