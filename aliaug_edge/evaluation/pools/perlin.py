@@ -1,15 +1,17 @@
 """Texture defects in the manner of DRAEM: Perlin noise says where, another texture says what.
 
 V. Zavrtanik, M. Kristan, D. Skočaj: DRÆM - A discriminatively trained reconstruction embedding for
-surface anomaly detection, ICCV 2021, section 3.1. As there: noise of 1 to 64 cells per axis, turned
+surface anomaly detection, ICCV 2021, section 3.1. As there: noise of 1 to 32 cells per axis, turned
 at random and cut at half its height; three random augmentations of the texture; opacity drawn from
 [0.2, 1]. Otherwise than there: textures come from our procedural materials and the other good
-photos instead of the Describable Textures Dataset, a mask lies on the part and takes `AREA` of the
-image (the cut is moved where it would take more or less), and a grey photo stays grey.
+photos instead of the Describable Textures Dataset, and are drawn anew (a few times) where nobody
+would see them; a mask lies on the part and takes `AREA` of the image, for which the cut is moved
+where it would take more or less; and a grey photo stays grey.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -32,12 +34,14 @@ from aliaug_edge.generation.request import stable_seed
 from aliaug_edge.imaging import is_grey
 
 AREA = (0.001, 0.1)  # of the image
-CELLS_LOG2 = 6  # up to 2^6 noise cells along an axis
+CELLS_LOG2 = 5  # up to 2^5 noise cells along an axis
 NOISE_CUT = 0.5
 LEAST_OPACITY = 0.2
 AUGMENTATIONS = 3
 MATERIAL_SIDE = 256  # px of a rendered material; larger photos see it reflected
-LEAST_CELL_PX = 4  # finer noise than this is specks, not regions
+LEAST_CHANGE = 10.0  # mean grey levels under the mask; less is within a surface's own grain
+TEXTURES_TRIED = 5
+LEAST_CELL_PX = 8  # finer noise than this is specks, not regions
 
 Augmentation = Callable[[Image.Image, np.random.Generator], Image.Image]
 
@@ -58,7 +62,7 @@ def perlin(goods: Sequence[Photo], count: int, seed: int) -> list[Photo]:
         _defective(
             f"perlin/{index:06d}",
             next(surfaces),
-            next(textures),
+            textures,
             np.random.default_rng(stable_seed(seed, "perlin", index)),
         )
         for index in range(count)
@@ -71,13 +75,15 @@ def perlin_noise(
     """Gradient noise (H, W) float32 in about [-1, 1] with `cells_yx` cells along the sides, its
     lattice turned by `angle` (radians) about the image's centre. K. Perlin, SIGGRAPH 1985."""
     height, width = image_hw
-    y = (np.arange(height)[:, None] + 0.5) / height - 0.5
-    x = (np.arange(width)[None, :] + 0.5) / width - 0.5
-    along_y = (y * np.cos(angle) + x * np.sin(angle)) * cells_yx[0]
-    along_x = (x * np.cos(angle) - y * np.sin(angle)) * cells_yx[1]
-    along_y, along_x = along_y - along_y.min(), along_x - along_x.min()
+    y = (np.arange(height, dtype=np.float32)[:, None] + 0.5) / height - 0.5
+    x = (np.arange(width, dtype=np.float32)[None, :] + 0.5) / width - 0.5
+    along_y = (y * math.cos(angle) + x * math.sin(angle)) * cells_yx[0]
+    along_x = (x * math.cos(angle) - y * math.sin(angle)) * cells_yx[1]
+    along_y -= along_y.min()
+    along_x -= along_x.min()
     row, column = along_y.astype(np.intp), along_x.astype(np.intp)
-    direction = rng.uniform(0, 2 * np.pi, (int(row.max()) + 2, int(column.max()) + 2))
+    lattice = (int(row.max()) + 2, int(column.max()) + 2)
+    direction = rng.random(lattice, np.float32) * np.float32(2 * np.pi)
     gradient_y, gradient_x = np.sin(direction), np.cos(direction)
     down, right = along_y - row, along_x - column
 
@@ -89,27 +95,37 @@ def perlin_noise(
     fade_y, fade_x = _fade(down), _fade(right)
     upper = ramp(0, 0) * (1 - fade_x) + ramp(0, 1) * fade_x
     lower = ramp(1, 0) * (1 - fade_x) + ramp(1, 1) * fade_x
-    return (np.sqrt(2) * (upper * (1 - fade_y) + lower * fade_y)).astype(np.float32)
+    noise: Floats = math.sqrt(2) * (upper * (1 - fade_y) + lower * fade_y)
+    return noise
 
 
 def _fade(t: Floats) -> Floats:
     return t * t * t * (t * (t * 6 - 15) + 10)
 
 
-def _defective(name: str, good: Photo, texture: UInt8, rng: np.random.Generator) -> Photo:
-    height, width = good.image.shape[:2]
+def _defective(
+    name: str, good: Photo, textures: Iterator[UInt8], rng: np.random.Generator
+) -> Photo:
     hit = _region(rng, part_mask(good.image))
+    before = good.image[hit].astype(np.float32)
+    for _ in range(TEXTURES_TRIED):
+        texture = _fitted(next(textures), good.image, rng)
+        opacity = np.float32(rng.uniform(LEAST_OPACITY, 1))
+        change = opacity * (texture[hit] - before)
+        if np.abs(change).mean() >= LEAST_CHANGE:
+            break
+    image = good.image.copy()
+    image[hit] = np.clip(np.rint(before + change), 0, 255).astype(np.uint8)
+    return Photo(name, image, np.where(hit, 255, 0).astype(np.uint8), ANOMALY, good.group)
+
+
+def _fitted(texture: UInt8, image: UInt8, rng: np.random.Generator) -> UInt8:
+    """A turned and augmented view of `texture` of the size of `image`, grey where that is."""
     texture = np.rot90(texture, int(rng.integers(4)))
     top, left = (int(rng.integers(side)) for side in texture.shape[:2])
-    texture = cut(texture, Window(top, left, height, width))
-    texture = _augmented(Image.fromarray(np.ascontiguousarray(texture)), rng)
-    if is_grey(good.image):
-        texture = greyed(texture)
-    opacity = np.float32(rng.uniform(LEAST_OPACITY, 1))
-    image = good.image.copy()
-    mixed = (1 - opacity) * good.image[hit] + opacity * texture[hit]
-    image[hit] = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
-    return Photo(name, image, np.where(hit, 255, 0).astype(np.uint8), ANOMALY, good.group)
+    view = cut(texture, Window(top, left, image.shape[0], image.shape[1]))
+    augmented = _augmented(Image.fromarray(np.ascontiguousarray(view)), rng)
+    return greyed(augmented) if is_grey(image) else augmented
 
 
 def _region(rng: np.random.Generator, part: Bools) -> Bools:
@@ -120,10 +136,10 @@ def _region(rng: np.random.Generator, part: Bools) -> Bools:
     ]
     angle = float(rng.uniform(-np.pi / 2, np.pi / 2))
     noise = perlin_noise(rng, part.shape, (cells[0], cells[1]), angle)
-    heights = np.sort(noise[part])[::-1]
+    heights = noise[part]
     least, most = (min(max(round(a * part.size), 1), heights.size) for a in AREA)
     at = int(np.clip(np.count_nonzero(heights > NOISE_CUT), least, most))
-    return part & (noise >= heights[at - 1])
+    return part & (noise >= np.partition(heights, -at)[-at])
 
 
 def _textures(goods: Sequence[Photo], rng: np.random.Generator) -> Iterator[UInt8]:
