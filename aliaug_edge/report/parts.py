@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 from aliaug_edge.report.data import Picture
 
+LONGEST_VALUE = 300  # characters; the JSON that it comes from has the rest
 SMALL_PX = 240  # about a column's width: smaller pictures are enlarged there, pixel by pixel
 
 
@@ -68,6 +70,23 @@ def legend(colours: dict[str, str]) -> str:
 def section_id(title: str) -> str:
     """A title as an anchor: "Kept, rejected" becomes "kept-rejected"."""
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+
+
+def value_text(value: Any) -> str:
+    """A JSON value in words, cut where it is long."""
+    text = _whole_text(value)
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]} …"
+
+
+def _whole_text(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, Mapping):
+        parts = (f"{key}: {_whole_text(entry)}" for key, entry in sorted(value.items()))
+        return ", ".join(parts) or "–"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_whole_text, value)) or "–"
+    return str(value)
 
 
 def _cell(cell: str | Html) -> str:

@@ -11,10 +11,16 @@ from aliaug_edge.profiling.table import STAGE_NAMES, counted, passes_text, shown
 from aliaug_edge.report import svg
 from aliaug_edge.report.data import ClassPictures, Curve, ReportData
 from aliaug_edge.report.parity import parity_rows, tolerance_text
-from aliaug_edge.report.parts import Html, definition_list, figures, legend, table
+from aliaug_edge.report.parts import (
+    Html,
+    definition_list,
+    figures,
+    legend,
+    table,
+    value_text,
+)
 
 _TALLY = {"kept": "#5a9367", "rejected": "#d9a02b", "failed": "#b5485d"}
-LONGEST_VALUE = 300  # characters; bundle.json has the rest
 _PERCENTILES = ("p50", "p90", "p95", "p99", "max")
 
 
@@ -87,7 +93,7 @@ def profile_section(data: ReportData) -> str:
     size = data.profile.get("size") or ["?", "?"]
     engines = data.profile.get("engines") or []
     machine = data.profile.get("machine") or {}
-    facts = [(str(k).replace("_", " "), _text(v)) for k, v in machine.items()]
+    facts = [(str(k).replace("_", " "), value_text(v)) for k, v in machine.items()]
     facts.append(("peak memory", f"{shown(data.profile.get('peak_rss_mib'), 0)} MiB"))
     body = f"<p>One crop of {size[0]} × {size[1]} pixels, from image file to finished files.</p>"
     body += _profile_chart(engines) + "".join(_engine_block(engine) for engine in engines)
@@ -107,8 +113,7 @@ def commands_section(data: ReportData) -> str:
 def provenance_section(data: ReportData) -> str:
     """Hashes, versions and settings."""
     return definition_list(
-        (name.replace("_", " "), _shortened(_text(value)))
-        for name, value in data.provenance.items()
+        (name.replace("_", " "), value_text(value)) for name, value in data.provenance.items()
     )
 
 
@@ -186,17 +191,3 @@ def _engine_block(engine: dict[str, Any]) -> str:
         f"<h3>{escape(title)}</h3>{table(header, rows, last_is_total=True)}"
         f'<p class="muted">{escape(facts)}.</p>'
     )
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]} …"
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {_text(entry)}" for key, entry in sorted(value.items())) or "–"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_text, value)) or "–"
-    return str(value)
