@@ -31,8 +31,8 @@ def mask_map(
     predictions: Iterable[NDArray[np.float32]],
     truths: Iterable[NDArray[np.uint8]],
     threshold: float,
-) -> tuple[float | None, float | None]:
-    """(mAP50-95, mAP50) in [0, 1]; (None, None) where no truth holds an instance.
+) -> tuple[float, float] | None:
+    """(mAP50-95, mAP50) in [0, 1]; None where no truth holds an instance.
 
     `predictions` are score maps (H, W), `truths` the masks (H, W) of the same photos, non-zero on
     defects; good photos belong in, what is found there is wrong. A pixel is predicted where its
@@ -45,7 +45,7 @@ def mask_map(
         hits.append(matched(ious))
         wanted += ious.shape[1]
     if not wanted:
-        return None, None
+        return None
     order = np.argsort(-np.concatenate(confidences), kind="stable")
     aps = [interpolated_ap(hit[order], wanted) for hit in np.concatenate(hits, axis=1)]
     return float(np.mean(aps)), aps[0]
