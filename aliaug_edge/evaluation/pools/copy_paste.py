@@ -33,7 +33,8 @@ def paste(placement: Placement) -> Photo:
     weight = _feathered(mask)[..., None]
     mixed = good.image + weight * (pasted - good.image)
     image = np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
-    return Photo(f"copy-paste/{placement.name}", image, mask, placement.defect_class, good.group)
+    name = placement.name.replace("placement", "copy-paste")
+    return Photo(name, image, mask, placement.defect_class, good.group)
 
 
 def _feathered(mask: UInt8) -> Floats:

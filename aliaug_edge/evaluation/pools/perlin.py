@@ -19,6 +19,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from aliaug_edge.crops import Window, cut
 from aliaug_edge.data.procedural import MATERIALS, render_surface
+from aliaug_edge.data.procedural.noise import grid
 from aliaug_edge.evaluation.photos import Photo
 from aliaug_edge.evaluation.pools.surroundings import (
     ANOMALY,
@@ -72,20 +73,19 @@ def perlin(goods: Sequence[Photo], count: int, seed: int) -> list[Photo]:
 def perlin_noise(
     rng: np.random.Generator, image_hw: tuple[int, ...], cells_yx: tuple[int, int], angle: float
 ) -> Floats:
-    """Gradient noise (H, W) float32 in about [-1, 1] with `cells_yx` cells along the sides, its
+    """Gradient noise (H, W) float32 in [-1, 1] with `cells_yx` cells along the sides, its
     lattice turned by `angle` (radians) about the image's centre. K. Perlin, SIGGRAPH 1985."""
     height, width = image_hw
-    y = (np.arange(height, dtype=np.float32)[:, None] + 0.5) / height - 0.5
-    x = (np.arange(width, dtype=np.float32)[None, :] + 0.5) / width - 0.5
-    along_y = (y * math.cos(angle) + x * math.sin(angle)) * cells_yx[0]
-    along_x = (x * math.cos(angle) - y * math.sin(angle)) * cells_yx[1]
-    along_y -= along_y.min()
-    along_x -= along_x.min()
+    y, x = grid(height, width, (height - 1) / 2, (width - 1) / 2)
+    turned_y = y / height * math.cos(angle) + x / width * math.sin(angle)
+    turned_x = x / width * math.cos(angle) - y / height * math.sin(angle)
+    along_y: Floats = (turned_y - turned_y.min()) * np.float32(cells_yx[0])
+    along_x: Floats = (turned_x - turned_x.min()) * np.float32(cells_yx[1])
     row, column = along_y.astype(np.intp), along_x.astype(np.intp)
     lattice = (int(row.max()) + 2, int(column.max()) + 2)
     direction = rng.random(lattice, np.float32) * np.float32(2 * np.pi)
     gradient_y, gradient_x = np.sin(direction), np.cos(direction)
-    down, right = along_y - row, along_x - column
+    down, right = np.modf(along_y)[0], np.modf(along_x)[0]
 
     def ramp(below: int, beside: int) -> Floats:
         at = (row + below, column + beside)
@@ -95,8 +95,7 @@ def perlin_noise(
     fade_y, fade_x = _fade(down), _fade(right)
     upper = ramp(0, 0) * (1 - fade_x) + ramp(0, 1) * fade_x
     lower = ramp(1, 0) * (1 - fade_x) + ramp(1, 1) * fade_x
-    noise: Floats = math.sqrt(2) * (upper * (1 - fade_y) + lower * fade_y)
-    return noise
+    return np.asarray(math.sqrt(2) * (upper * (1 - fade_y) + lower * fade_y), np.float32)
 
 
 def _fade(t: Floats) -> Floats:
@@ -144,16 +143,14 @@ def _region(rng: np.random.Generator, part: Bools) -> Bools:
 
 def _textures(goods: Sequence[Photo], rng: np.random.Generator) -> Iterator[UInt8]:
     """Endlessly, by turns, a procedural material and a good photo."""
-    materials = in_turn(
-        [
-            render_surface(int(rng.integers(2**31)), MATERIAL_SIDE, MATERIAL_SIDE, name)
-            for name in MATERIALS
-        ],
-        rng,
-    )
-    photos = in_turn(goods, rng)
+    seeds = {name: int(rng.integers(2**31)) for name in MATERIALS}
+    rendered: dict[str, UInt8] = {}
+    names, photos = in_turn(MATERIALS, rng), in_turn(goods, rng)
     while True:
-        yield next(materials)
+        name = next(names)
+        if name not in rendered:
+            rendered[name] = render_surface(seeds[name], MATERIAL_SIDE, MATERIAL_SIDE, name)
+        yield rendered[name]
         yield next(photos).image
 
 

@@ -97,7 +97,7 @@ def plan_placements(
     for index in range(count):
         defect = next(turns[names[index % len(names)]])
         rng = _rng(seed, "placement", index)
-        placements.append(_somewhere(f"{index:06d}", defect, surfaces, parts, rng))
+        placements.append(_somewhere(f"placement/{index:06d}", defect, surfaces, parts, rng))
     return placements
 
 
