@@ -18,6 +18,7 @@ from aliaug_edge.cli.inspect import inspect
 from aliaug_edge.cli.judge import judge
 from aliaug_edge.cli.profile import profile
 from aliaug_edge.cli.report import report
+from aliaug_edge.cli.study import study
 from aliaug_edge.cli.train import export, pretrain, train
 from aliaug_edge.errors import AliAugError
 
@@ -84,5 +85,5 @@ def options(
 
 
 app.add_typer(data_app, name="data")
-for command in (train, export, generate, profile, report, judge, inspect, doctor, pretrain):
+for command in (train, export, generate, profile, report, judge, study, inspect, doctor, pretrain):
     app.command(command.__name__)(command)

@@ -64,7 +64,7 @@ def run_source(run_dir: Path) -> ExportSource:
         AliAugError: the run is not finished, or a file of it is damaged.
     """
     config, base, adapted, sha256 = load_run(run_dir)
-    classes = _read_classes(run_dir / CLASSES)
+    classes = read_classes(run_dir / CLASSES)
     return ExportSource(
         adapted=adapted,
         merged=merged_generator(adapted, config),
@@ -147,7 +147,12 @@ def merged_generator(adapted: Generator, config: TrainConfig) -> Generator:
     return plain.eval()
 
 
-def _read_classes(path: Path) -> tuple[ClassSpec, ...]:
+def read_classes(path: Path) -> tuple[ClassSpec, ...]:
+    """The classes of a run from its `classes.json`.
+
+    Raises:
+        AliAugError: the file cannot be read.
+    """
     try:
         listed = json.loads(path.read_text(encoding="utf-8"))
         return tuple(

@@ -1,0 +1,76 @@
+"""`ali-aug study`: questions about the method, each one command with a report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from aliaug_edge.cli.require import require
+from aliaug_edge.extras import TRAIN
+
+STUDY_NEEDS = (*TRAIN, "onnxruntime")
+
+
+def study(
+    name: Annotated[str, typer.Argument(help="mask-size, steps, lora or ablations.")],
+    data: Annotated[
+        Path, typer.Option(help="Folder of photos and masks (see `ali-aug data check`).")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the study.")],
+    classes: Annotated[str, typer.Option(help="Classes, by comma; all if empty.")] = "",
+    pool: Annotated[str, typer.Option(help="List of split.json to learn from.")] = "train",
+    groups: Annotated[Optional[Path], typer.Option(help="CSV or JSON of file, group.")] = None,  # noqa: UP045
+    base: Annotated[
+        str,
+        typer.Option(help="`tiny`, a diffusers folder, or a hub name like stabilityai/sd-turbo."),
+    ] = "tiny",
+    run: Annotated[
+        Optional[Path],  # noqa: UP045 - Typer on Python 3.10 reads annotations at run time
+        typer.Option(help="mask-size and steps: look at this finished run instead of training."),
+    ] = None,
+    steps: Annotated[Optional[int], typer.Option(help="Training steps of each run.")] = None,  # noqa: UP045
+    seeds: Annotated[Optional[int], typer.Option(help="Runs per row.")] = None,  # noqa: UP045
+    size: Annotated[Optional[int], typer.Option(help="Side of the window in pixels.")] = None,  # noqa: UP045
+    seed: Annotated[int, typer.Option(help="First seed; same seed, same result.")] = 0,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Minutes; tries the machinery, decides nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Ask one question about the method; resumable, with table, JSON and charts."""
+    require(STUDY_NEEDS, "train,cpu")
+    from dataclasses import replace
+
+    from aliaug_edge.evaluation.studies.report import PAGE, table_text
+    from aliaug_edge.evaluation.studies.run import run_study
+    from aliaug_edge.evaluation.studies.study import FULL, QUICK, StudySettings
+    from aliaug_edge.files import json_text
+
+    given = {"steps": steps, "seeds": seeds, "size": size}
+    budget = replace(
+        QUICK if quick else FULL,
+        **{key: value for key, value in given.items() if value is not None},
+    )
+    settings = StudySettings(
+        data=str(data.resolve()),
+        pool=pool,
+        groups=str(groups.resolve()) if groups else None,
+        classes=tuple(part.strip() for part in classes.split(",") if part.strip()),
+        base=str(Path(base).resolve()) if base != "tiny" and Path(base).is_dir() else base,
+        run=str(run.resolve()) if run else None,
+        seed=seed,
+        quick=quick,
+        budget=budget,
+    )
+    document = run_study(name, settings, out, _say)
+    if as_json:
+        typer.echo(json_text(document), nl=False)
+    else:
+        typer.echo(table_text(document), nl=False)
+        typer.echo(f"saved {out / PAGE}")
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)

@@ -1,0 +1,152 @@
+"""How near a generator's answers come to held-out truth: the yardstick that studies share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL
+from numpy.typing import NDArray
+from torch import Tensor
+
+from aliaug_edge import crops, imaging
+from aliaug_edge.evaluation.judging.judge import Example, JudgeSettings, classify, train_judge
+from aliaug_edge.evaluation.studies.scenes import Scene, scenes_of
+from aliaug_edge.evaluation.studies.study import Budget, Measure, Say, StudySettings, Values
+from aliaug_edge.generation.blend import blend
+from aliaug_edge.model.base import load_base
+from aliaug_edge.model.vae import encode_with_taps
+
+UInt8 = NDArray[np.uint8]
+Name = Callable[[list[Example]], list[str]]
+
+MEASURES = (
+    Measure("l1", "L1 under the mask, grey levels", "lower", 2),
+    Measure("features", "feature distance under the mask", "lower"),
+    Measure("fidelity", "label fidelity", "higher"),
+    Measure("outside", "change outside the mask, grey levels", "lower", 2),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Yardstick:
+    """Held-out `scenes`, a `judge` that names examples' classes, the base's frozen encoder."""
+
+    classes: tuple[str, ...]
+    scenes: tuple[Scene, ...]
+    judge: Name
+    vae: AutoencoderKL
+
+
+def new_yardstick(settings: StudySettings, say: Say) -> Yardstick:
+    """The yardstick of a study: scenes of the test side, a judge of the train pool.
+
+    Raises:
+        DataError: the data are unusable, or a class has no held-out defect.
+        AliAugError: the base cannot be loaded, or there is only one class.
+    """
+    dataset = settings.dataset()
+    classes, budget = settings.classes or dataset.classes, settings.budget
+    say("reading held-out defects")
+    scenes = scenes_of(dataset, classes, "test", size=budget.size, per_class=budget.scenes)
+    learned = scenes_of(dataset, classes, "train", size=budget.size, per_class=None)
+    say(f"training the judge on {len(learned)} real defects")
+    judge = train_judge(
+        [_example(scene, scene.truth) for scene in learned],
+        classes,
+        _judge_settings(budget, len(learned), settings.seed),
+    )
+    vae = load_base(settings.base).vae.requires_grad_(False).eval()
+    return Yardstick(classes, scenes, lambda examples: classify(judge, examples), vae)
+
+
+def marks(
+    yardstick: Yardstick, scenes: Sequence[Scene], raw: NDArray[np.float32], mode: str = "feather"
+) -> Values:
+    """One number per measure for the raw output (N, S, S, 3) on `scenes`, blended in by `mode`.
+
+    A class weighs as much as any other, however many scenes it has.
+    """
+    made = [
+        blend(scene.good, scene.mask, scene.good, answer, mode=mode)
+        for scene, answer in zip(scenes, raw, strict=True)
+    ]
+    return marks_of(yardstick, scenes, made)
+
+
+def marks_of(yardstick: Yardstick, scenes: Sequence[Scene], made: Sequence[UInt8]) -> Values:
+    """As `marks`, for finished windows (S, S, 3)."""
+    named = yardstick.judge([_example(s, image) for s, image in zip(scenes, made, strict=True)])
+    pairs = list(zip(scenes, made, strict=True))
+    per_scene = {
+        "l1": [grey_levels(image, s.truth, s.mask > 0) for s, image in pairs],
+        "features": feature_distances(yardstick.vae, scenes, made),
+        "fidelity": [float(n == s.defect_class) for n, s in zip(named, scenes, strict=True)],
+        "outside": [grey_levels(image, s.good, s.mask == 0) for s, image in pairs],
+    }
+    return {key: [_class_mean(scenes, values)] for key, values in per_scene.items()}
+
+
+def references(yardstick: Yardstick) -> dict[str, Values]:
+    """What stands at either end: windows without any defect, and the photos themselves."""
+    scenes = yardstick.scenes
+    return {
+        "nothing inserted": marks_of(yardstick, scenes, [s.good for s in scenes]),
+        "the real photo": marks_of(yardstick, scenes, [s.truth for s in scenes]),
+    }
+
+
+def grey_levels(a: UInt8, b: UInt8, where: NDArray[np.bool_]) -> float:
+    """Mean |a − b| in grey levels (0 … 255) over the pixels of `where` (S, S)."""
+    if not where.any():
+        return 0.0
+    return float(np.abs(a[where].astype(np.int16) - b[where]).mean())
+
+
+@torch.no_grad()
+def feature_distances(
+    vae: AutoencoderKL, scenes: Sequence[Scene], made: Sequence[UInt8]
+) -> list[float]:
+    """Per scene the mean over the encoder's layers of |a − b| under the mask, relative to |b|.
+
+    `vae` is the base's, unchanged by any run: all runs are measured alike. The finest layer is left
+    out, for it is L1 again.
+    """
+    distances = []
+    for scene, image in zip(scenes, made, strict=True):
+        pair = imaging.images_to_tensor(np.stack([image, scene.truth]))
+        latent, taps = encode_with_taps(vae, torch.from_numpy(pair))
+        mask = torch.from_numpy(imaging.masks_to_tensor(scene.mask[None]))
+        layers = [*taps[1:], latent]
+        distances.append(float(np.mean([_relative(layer, mask) for layer in layers])))
+    return distances
+
+
+def _relative(layer: Tensor, mask: Tensor) -> float:
+    touched = F.max_pool2d(mask, mask.shape[-1] // layer.shape[-1])
+    difference = ((layer[0] - layer[1]).abs() * touched[0]).sum()
+    return float(difference / (layer[1].abs() * touched[0]).sum().clamp(min=1e-6))
+
+
+def _class_mean(scenes: Sequence[Scene], values: Sequence[float]) -> float:
+    by_class: dict[str, list[float]] = {}
+    for scene, value in zip(scenes, values, strict=True):
+        by_class.setdefault(scene.defect_class, []).append(value)
+    return float(np.mean([np.mean(entries) for entries in by_class.values()]))
+
+
+def _example(scene: Scene, image: UInt8) -> Example:
+    """The judge sees the mask's box, not its outline, which would tell the class by itself."""
+    box = crops.mask_box(scene.mask)
+    mask = np.zeros_like(scene.mask)
+    mask[box.top : box.top + box.height, box.left : box.left + box.width] = 255
+    return Example(image, mask, scene.defect_class)
+
+
+def _judge_settings(budget: Budget, examples: int, seed: int) -> JudgeSettings:
+    batch = min(32, examples)
+    epochs = max(1, round(budget.judge_steps * batch / examples))
+    return JudgeSettings(side=budget.size, epochs=epochs, batch_size=batch, seed=seed)
