@@ -22,9 +22,15 @@ from common import median, print_card, print_json
 
 from aliaug_edge.data.make import make_dataset
 from aliaug_edge.data.procedural import DEFECT_CLASSES
-from aliaug_edge.evaluation import trial
-from aliaug_edge.evaluation.judge import Example, Judge, JudgeSettings, classify, train_judge
-from aliaug_edge.evaluation.trial_report import Task
+from aliaug_edge.evaluation.judging import drawn_trial as trial
+from aliaug_edge.evaluation.judging.drawn_report import Task
+from aliaug_edge.evaluation.judging.judge import (
+    Example,
+    Judge,
+    JudgeSettings,
+    classify,
+    train_judge,
+)
 from aliaug_edge.export.sources import run_source
 from aliaug_edge.export.stages import stage_of
 from aliaug_edge.export.torch_engine import TorchEngine

@@ -36,8 +36,8 @@ def judge(
     from aliaug_edge import files, imaging
     from aliaug_edge.assets import resolve_bundle
     from aliaug_edge.bundle import load_bundle
-    from aliaug_edge.evaluation.trial import try_bundle
-    from aliaug_edge.evaluation.trial_report import report_text
+    from aliaug_edge.evaluation.judging.drawn_report import report_text
+    from aliaug_edge.evaluation.judging.drawn_trial import try_bundle
     from aliaug_edge.labels.sheet import draw_sheet
 
     loaded = load_bundle(resolve_bundle(bundle))

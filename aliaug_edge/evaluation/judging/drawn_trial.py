@@ -20,13 +20,13 @@ import numpy as np
 from aliaug_edge.bundle import Bundle
 from aliaug_edge.data.procedural import DEFECT_CLASSES, render_pair
 from aliaug_edge.errors import AliAugError
-from aliaug_edge.evaluation.judge import (
+from aliaug_edge.evaluation.judging.drawn_report import Task, accuracies, confusion, swap_counts
+from aliaug_edge.evaluation.judging.judge import (
     Example,
     JudgeSettings,
     classify,
     train_judge,
 )
-from aliaug_edge.evaluation.trial_report import Task, accuracies, confusion, swap_counts
 from aliaug_edge.generation.blend import blend
 from aliaug_edge.generation.pipeline import Pipeline
 from aliaug_edge.imaging import is_grey

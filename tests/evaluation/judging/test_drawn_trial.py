@@ -17,7 +17,9 @@ from aliaug_edge.bundle import load_bundle
 from aliaug_edge.cli import judge as command
 from aliaug_edge.data.procedural import render_pair
 from aliaug_edge.errors import AliAugError, DataError
-from aliaug_edge.evaluation.judge import (
+from aliaug_edge.evaluation.judging.drawn_report import report_text
+from aliaug_edge.evaluation.judging.drawn_trial import training_examples, try_bundle
+from aliaug_edge.evaluation.judging.judge import (
     Example,
     JudgeNet,
     JudgeSettings,
@@ -26,8 +28,6 @@ from aliaug_edge.evaluation.judge import (
     judge_crop,
     train_judge,
 )
-from aliaug_edge.evaluation.trial import training_examples, try_bundle
-from aliaug_edge.evaluation.trial_report import report_text
 
 QUICK = JudgeSettings(side=32, epochs=6, batch_size=8)
 
@@ -156,8 +156,10 @@ def test_a_single_insertion_is_no_trial(tmp_path: Path) -> None:
 def test_the_command_prints_one_document_and_writes_what_it_is_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("aliaug_edge.evaluation.trial.TRAIN_PAIRS_PER_CLASS", 4)
-    monkeypatch.setattr("aliaug_edge.evaluation.trial.DEFAULTS", JudgeSettings(side=32, epochs=1))
+    monkeypatch.setattr("aliaug_edge.evaluation.judging.drawn_trial.TRAIN_PAIRS_PER_CLASS", 4)
+    monkeypatch.setattr(
+        "aliaug_edge.evaluation.judging.drawn_trial.DEFAULTS", JudgeSettings(side=32, epochs=1)
+    )
     bundle = make_bundle(tmp_path / "bundle")
     written, sheet = tmp_path / "report.json", tmp_path / "sheet.png"
     options = ("--count", 2, "--engine", "onnxruntime-cpu", "--json", "-o", written)

@@ -1,0 +1,1 @@
+"""What a generated defect is worth by itself: a judge, and measures of image and of set."""
