@@ -15,7 +15,7 @@ from aliaug_edge.evaluation.report.measured import (
     measured_level,
     pooled_mean,
 )
-from aliaug_edge.evaluation.report.read import Evaluation, read_evaluation
+from aliaug_edge.evaluation.report.read import METRIC, Evaluation, read_evaluation
 from aliaug_edge.evaluation.report.testset import (
     describe_test_set,
     dominating_class,
@@ -26,7 +26,7 @@ from aliaug_edge.evaluation.results import run_path
 from aliaug_edge.evaluation.statistics import Comparison, holm
 
 SCHEMA = 1
-PRIMARY = "ap"
+PRIMARY = METRIC
 SECONDARY = ("iou", "f1", "auroc")
 POOLED = ("ap", "auroc", "map50_95", "map50")
 _DIGITS = 6

@@ -15,6 +15,7 @@ from aliaug_edge.evaluation.results import Run, load_run, run_path
 from aliaug_edge.report.read import misfit
 
 PROTOCOL = "protocol.json"
+METRIC = "ap"  # of an image; the only one that may decide
 
 _TEXT_OR_NULL = (str, type(None))
 _SHAPE = {
@@ -129,6 +130,8 @@ def _contradiction(document: Mapping[str, Any]) -> str:
         return "two conditions share a name"
     if not names or not document["folds"] or not document["seeds"]:
         return "it has no condition, no fold or no seed"
+    if document["primary"]["metric"] != METRIC:
+        return f"its primary metric is {document['primary']['metric']}, expected {METRIC}"
     for row in document["conditions"]:
         if row["pool"] not in get_args(Pool):
             return f"condition {row['name']}: pool is {row['pool']}"
