@@ -13,6 +13,7 @@ from aliaug_edge import __version__
 from aliaug_edge.cli import INTERRUPTED
 from aliaug_edge.cli.data import data_app
 from aliaug_edge.cli.doctor import doctor
+from aliaug_edge.cli.evaluate import evaluate
 from aliaug_edge.cli.generate import generate
 from aliaug_edge.cli.inspect import inspect
 from aliaug_edge.cli.judge import judge
@@ -85,5 +86,17 @@ def options(
 
 
 app.add_typer(data_app, name="data")
-for command in (train, export, generate, profile, report, judge, study, inspect, doctor, pretrain):
+for command in (
+    train,
+    export,
+    generate,
+    profile,
+    report,
+    evaluate,
+    judge,
+    study,
+    inspect,
+    doctor,
+    pretrain,
+):
     app.command(command.__name__)(command)

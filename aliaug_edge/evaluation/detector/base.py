@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from aliaug_edge.errors import AliAugError
 from aliaug_edge.evaluation.photos import Photo
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
@@ -16,6 +17,10 @@ Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 Progress = Callable[[int, int, str], None]
 """Called with (done, of, note)."""
+
+
+class DetectorDivergedError(AliAugError):
+    """Training ended in numbers that are none: a result of its condition, and reported as one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +46,6 @@ class Detector(Protocol):
         """Train on `lesson`; the last state answers, not the best.
 
         Raises:
-            AliAugError: the lesson is empty, or training diverged.
+            AliAugError: the lesson is empty. DetectorDivergedError: so it did.
         """
         ...

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aliaug_edge.errors import AliAugError
-from aliaug_edge.evaluation.detector.base import Lesson, Predict, Progress
+from aliaug_edge.evaluation.detector.base import DetectorDivergedError, Lesson, Predict, Progress
 from aliaug_edge.evaluation.detector.batches import CropPlan, LessonCrops
 from aliaug_edge.evaluation.detector.network import STRIDE, DefectNet
 from aliaug_edge.training.precision import autocast_for
@@ -51,7 +51,7 @@ def fit(
     """Train on `lesson` to the last step.
 
     Raises:
-        AliAugError: no defects or no good photos to learn from, or training diverged.
+        AliAugError: no defects or no good photos to learn from. DetectorDivergedError: so it did.
     """
     if not (lesson.real or lesson.synthetic) or not lesson.good:
         raise AliAugError(
@@ -82,7 +82,7 @@ def fit(
         since += loss.item()
         if (step + 1) % REPORT_EVERY == 0:
             if not math.isfinite(since):
-                raise AliAugError(f"the detector diverged before step {step + 1}: loss {since}")
+                raise DetectorDivergedError(f"diverged before step {step + 1}: loss {since}")
             if progress is not None:
                 progress(step + 1, settings.steps, f"loss {since / REPORT_EVERY:.3f}")
             since = 0.0
@@ -115,7 +115,7 @@ def predict(network: DefectNet, image: NDArray[np.uint8]) -> NDArray[np.float32]
     logits = network(_laid_out(tensor, device))[0, 0, :height, :width]
     scores: NDArray[np.float32] = logits.cpu().numpy()
     if not np.isfinite(scores).all():
-        raise AliAugError("the detector diverged: its scores are not finite")
+        raise DetectorDivergedError("its scores are not finite")
     return scores
 
 

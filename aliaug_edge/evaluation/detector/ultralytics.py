@@ -28,7 +28,13 @@ import torch
 from numpy.typing import NDArray
 
 from aliaug_edge.errors import AliAugError, MissingDependencyError
-from aliaug_edge.evaluation.detector.base import Detector, Lesson, Predict, Progress
+from aliaug_edge.evaluation.detector.base import (
+    Detector,
+    DetectorDivergedError,
+    Lesson,
+    Predict,
+    Progress,
+)
 from aliaug_edge.evaluation.detector.yolo_folder import EpochPlan, write_lesson
 
 PACKAGE = "ultralytics"
@@ -212,7 +218,7 @@ def _check_weights(weights: str) -> None:
 def _report(trainer: Any, progress: Progress | None) -> None:
     loss = float(trainer.loss.detach())
     if not math.isfinite(loss):
-        raise AliAugError(f"the detector diverged in epoch {trainer.epoch + 1}: loss {loss}")
+        raise DetectorDivergedError(f"diverged in epoch {trainer.epoch + 1}: loss {loss}")
     if progress is not None:
         progress(trainer.epoch + 1, trainer.epochs, f"loss {loss:.3f}")
 

@@ -38,6 +38,7 @@ from aliaug_edge.mask_bank import shape_at
 
 LEAST_AREA = 0.01  # of the photo's largest component; what is smaller is a speck, no defect
 LEAST_PIXELS = 4
+DEFECTS_TRIED = 5  # of a class, one after another
 GOODS_TRIED = 5  # good photos that one defect is offered to
 
 
@@ -83,7 +84,8 @@ def plan_placements(
 
     Raises:
         DataError: no defects, or no good photos.
-        PlacementError: a defect finds no place on any of the good photos it is offered to.
+        PlacementError: defect after defect of a class finds no place on any of the good photos
+            that they are offered to; a single one that does not is passed over.
     """
     require_goods(goods, "placements")
     real = _by_class(defects)
@@ -95,9 +97,9 @@ def plan_placements(
     names = list(turns)
     placements = []
     for index in range(count):
-        defect = next(turns[names[index % len(names)]])
         rng = _rng(seed, "placement", index)
-        placements.append(_somewhere(f"placement/{index:06d}", defect, surfaces, parts, rng))
+        turn = turns[names[index % len(names)]]
+        placements.append(_next(f"placement/{index:06d}", turn, surfaces, parts, rng))
     return placements
 
 
@@ -143,13 +145,32 @@ def _ranked(items: list[_Defect]) -> list[_Defect]:
     ]
 
 
+def _next(
+    name: str,
+    turn: Iterator[_Defect],
+    surfaces: Iterator[Photo],
+    parts: dict[int, Bools],
+    rng: np.random.Generator,
+) -> Placement:
+    """The first of the next defects that finds a place."""
+    for _ in range(DEFECTS_TRIED):
+        defect = next(turn)
+        if (found := _somewhere(name, defect, surfaces, parts, rng)) is not None:
+            return found
+    raise PlacementError(
+        f"{DEFECTS_TRIED} defects in turn, the last at {defect.box.left}, {defect.box.top} of "
+        f"{defect.photo.name}, find no place on {GOODS_TRIED} good photos each; are they of the "
+        "same product, and as large?"
+    )
+
+
 def _somewhere(
     name: str,
     defect: _Defect,
     surfaces: Iterator[Photo],
     parts: dict[int, Bools],
     rng: np.random.Generator,
-) -> Placement:
+) -> Placement | None:
     """`defect` on the first of the next good photos that has room for it."""
     for _ in range(GOODS_TRIED):
         good = next(surfaces)
@@ -161,10 +182,7 @@ def _somewhere(
             return Placement(
                 name, good, source, source.defect_class, *placed, level, defect.severity
             )
-    raise PlacementError(
-        f"the defect at {defect.box.left}, {defect.box.top} of {defect.photo.name} finds no place "
-        f"on {GOODS_TRIED} good photos; are they of the same product, and as large?"
-    )
+    return None
 
 
 def _on(

@@ -93,7 +93,7 @@ def test_a_defect_larger_than_the_part_shrinks(defects, goods):
 
 
 def test_a_defect_that_belongs_to_a_border_is_refused_by_parts_that_reach_none(defects, plate):
-    with pytest.raises(PlacementError, match="of crack finds no place on 5 good photos"):
+    with pytest.raises(PlacementError, match="find no place on 5 good photos each"):
         plan_placements(defects[2:], [plate], 1, 0)
 
 

@@ -1,0 +1,85 @@
+"""`ali-aug evaluate`: does a detector find more real defects when it learns from made ones too?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from aliaug_edge.cli.require import require
+
+NEEDS = ("torch", "diffusers", "peft", "onnx", "onnxruntime", "scipy")
+QUICK_SEEDS, QUICK_DETECTOR_STEPS, QUICK_GENERATOR_STEPS = 1, 150, 40
+NOTHING_DECIDED = "--quick decides nothing: one seed, short trainings"
+
+
+def evaluate(
+    data: Annotated[Path, typer.Argument(help="Folder of photos and masks, with a test side.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the evaluation.")],
+    pool: Annotated[str, typer.Option(help="List of split.json to learn from.")] = "train",
+    groups: Annotated[
+        Optional[Path],  # noqa: UP045 - Typer on Python 3.10 reads annotations at run time
+        typer.Option(help="File that names the physical part of each photo."),
+    ] = None,
+    classes: Annotated[str, typer.Option(help="Defect classes by comma; all if left out.")] = "",
+    conditions: Annotated[
+        str, typer.Option(help="Conditions by comma; `all`; ten of them if left out.")
+    ] = "",
+    seeds: Annotated[int, typer.Option(help="Detectors per condition and fold.")] = 5,
+    folds: Annotated[
+        int, typer.Option(help="1 or 2; 0 takes 2 where there are under 40 test groups.")
+    ] = 0,
+    detector: Annotated[str, typer.Option(help="unet or ultralytics (if installed).")] = "unet",
+    detector_steps: Annotated[int, typer.Option(help="Training steps of each detector.")] = 2000,
+    generator_steps: Annotated[int, typer.Option(help="Training steps of our generator.")] = 300,
+    base: Annotated[str, typer.Option(help="Base of our generator.")] = "tiny",
+    longest: Annotated[int, typer.Option(help="Longer side that detectors see, in pixels.")] = 640,
+    workers: Annotated[int, typer.Option(help="Processes; 0 takes one per core.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    quick: Annotated[bool, typer.Option(help="Minutes instead of hours; decides nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Compare detectors trained with and without made defects, on held-out real ones. Hours.
+
+    Continues an evaluation that was cut short.
+    """
+    require(NEEDS, "train,export,cpu")
+    from aliaug_edge import files
+    from aliaug_edge.evaluation.protocol import EvaluationSettings
+    from aliaug_edge.evaluation.report.tables import table_text
+    from aliaug_edge.evaluation.run import evaluate as run
+
+    if folds not in (0, 1, 2):
+        raise typer.BadParameter(f"--folds {folds}: expected 0, 1 or 2")
+    if workers < 0:
+        raise typer.BadParameter(f"--workers {workers}: expected 0 or more")
+    settings = EvaluationSettings(
+        data=data,
+        groups=groups,
+        pool=pool,
+        classes=_listed(classes),
+        conditions=_listed(conditions),
+        seeds=QUICK_SEEDS if quick else seeds,
+        exchange=False if quick else {0: None, 1: False, 2: True}[folds],
+        detector=detector,
+        detector_steps=QUICK_DETECTOR_STEPS if quick else detector_steps,
+        generator_steps=QUICK_GENERATOR_STEPS if quick else generator_steps,
+        base=str(Path(base).resolve()) if base != "tiny" and Path(base).is_dir() else base,
+        longest=longest,
+        seed=seed,
+        quick=quick,
+    )
+    if quick:
+        _say(NOTHING_DECIDED)
+    document = run(settings, out, workers=workers or None, say=_say)
+    typer.echo(files.json_text(document).rstrip() if as_json else table_text(document))
+    _say(f"saved {out}; look at {out / 'report.html'}")
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)

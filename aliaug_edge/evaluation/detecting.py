@@ -1,0 +1,201 @@
+"""Training and scoring the detectors: independent pieces of work for any number of processes."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from aliaug_edge import crops
+from aliaug_edge.data.samples import Sample
+from aliaug_edge.errors import AliAugError
+from aliaug_edge.evaluation.conditions import Condition
+from aliaug_edge.evaluation.detector.base import Detector, DetectorDivergedError, Lesson
+from aliaug_edge.evaluation.folds import Fold
+from aliaug_edge.evaluation.photos import Photo, read_photos
+from aliaug_edge.evaluation.pooling import pool_dir, pool_name
+from aliaug_edge.evaluation.pools.store import load_pool
+from aliaug_edge.evaluation.protocol import EvaluationSettings
+from aliaug_edge.evaluation.results import Run, run_path, save_run
+
+EVERY_NTH_GOOD = 5  # of the train side's good photos, for the threshold
+Done = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One detector to train: plain data that another process can take."""
+
+    settings: EvaluationSettings
+    fold: Fold
+    condition: Condition
+    seed: int
+    out: Path
+
+    @property
+    def path(self) -> Path:
+        """Where its result will lie."""
+        return run_path(self.out, self.fold.number, self.condition.name, self.seed)
+
+
+def all_pieces(
+    settings: EvaluationSettings, folds: Sequence[Fold], conditions: Sequence[Condition], out: Path
+) -> list[Piece]:
+    """Every detector of an evaluation, seed by seed: what is cut short is complete in fewer."""
+    return [
+        Piece(settings, fold, condition, seed, out)
+        for seed in range(settings.seeds)
+        for fold in folds
+        for condition in conditions
+    ]
+
+
+def run_pieces(pieces: Iterable[Piece], workers: int, done: Done) -> None:
+    """Train what has no result yet; `done` is called with (finished, of, note) after each.
+
+    Raises:
+        AliAugError: a worker process was killed, or could not do its piece.
+    """
+    everything = list(pieces)
+    open_pieces = [piece for piece in everything if not piece.path.is_file()]
+    finished = len(everything) - len(open_pieces)
+    if workers == 1:
+        results: Iterator[Piece] = map(_worked, open_pieces)
+    else:
+        results = _in_processes(open_pieces, workers)
+    for piece in results:
+        finished += 1
+        note = f"fold {piece.fold.number} {piece.condition.name} seed {piece.seed}"
+        done(finished, len(everything), note)
+
+
+def default_workers() -> int:
+    """One process per core, or one alone where a GPU does the work."""
+    import torch
+
+    return 1 if torch.cuda.is_available() else max(1, len(os.sched_getaffinity(0)))
+
+
+def train_and_score(piece: Piece) -> Run:
+    """Train the piece's detector and try it on the fold's test photos.
+
+    A detector that diverges gives a run that says so, not an error: it is part of the result.
+    """
+    from aliaug_edge.evaluation.detector import scores
+    from aliaug_edge.evaluation.detector.instances import mask_map
+
+    sides = _photos(piece.settings, piece.fold)
+    name = (piece.fold.number, piece.condition.name, piece.seed)
+    try:
+        predict = _detector(piece.settings)(_lesson(piece, sides), piece.seed)
+        seen = [*sides.train, *sides.train_good[::EVERY_NTH_GOOD]]
+        threshold = scores.train_threshold(predict, seen)
+        maps = [predict(photo.image) for photo in (*sides.test, *sides.test_good)]
+    except DetectorDivergedError as error:
+        return Run(*name, 0.0, (), {}, failed=str(error))
+    photos = [*sides.test, *sides.test_good]
+    rows = [scores.score_photo(p, m, threshold) for p, m in zip(photos, maps, strict=True)]
+    pooled = scores.histogram(
+        (m, p.mask > 0) for p, m in zip(photos, maps, strict=True)
+    ).average_precision()
+    instances = mask_map(maps, [photo.mask for photo in photos], threshold)
+    strict, loose = instances if instances is not None else (None, None)
+    figures = {
+        "ap": pooled,
+        "auroc": scores.area_under_roc(rows),
+        "map50_95": strict,
+        "map50": loose,
+    }
+    rounded = {k: None if v is None else round(v, 6) for k, v in figures.items()}
+    return Run(*name, round(threshold, 5), tuple(rows), rounded)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sides:
+    """The photos of a fold, small enough for the detectors."""
+
+    train: list[Photo]
+    train_good: list[Photo]
+    test: list[Photo]
+    test_good: list[Photo]
+
+
+@functools.lru_cache(maxsize=2)  # a process trains one detector after another on the same photos
+def _photos(settings: EvaluationSettings, fold: Fold) -> _Sides:
+    def side(samples: Sequence[Sample]) -> list[Photo]:
+        return [shrunk(p, settings.longest) for p in read_photos(samples, settings.data)]
+
+    return _Sides(side(fold.train), side(fold.train_good), side(fold.test), side(fold.test_good))
+
+
+def shrunk(photo: Photo, longest: int) -> Photo:
+    """`photo` with its longer side at most `longest` pixels; small ones as they are."""
+    height, width = photo.mask.shape
+    if max(height, width) <= longest:
+        return photo
+    scale = longest / max(height, width)
+    hw = (max(1, round(height * scale)), max(1, round(width * scale)))
+    mask = crops.resize_mask(photo.mask, hw)
+    return replace(photo, image=crops.resize(photo.image, hw), mask=mask)
+
+
+def _lesson(piece: Piece, sides: _Sides) -> Lesson:
+    condition = piece.condition
+    synthetic: list[Photo] = []
+    if condition.pool != "none":
+        folder = pool_dir(piece.out, piece.fold, pool_name(condition))
+        synthetic = [shrunk(photo, piece.settings.longest) for photo in load_pool(folder)]
+    return Lesson(
+        real=sides.train if condition.real else [],
+        synthetic=synthetic,
+        good=sides.train_good,
+        ratio=condition.ratio,
+        augment=condition.augment,
+    )
+
+
+def _detector(settings: EvaluationSettings) -> Detector:
+    if settings.detector == "ultralytics":
+        from aliaug_edge.evaluation.detector.ultralytics import ultralytics_detector
+
+        return ultralytics_detector()
+    from aliaug_edge.evaluation.detector.fit import FitSettings, unet_detector
+
+    return unet_detector(FitSettings(steps=settings.detector_steps))
+
+
+def _worked(piece: Piece) -> Piece:
+    save_run(train_and_score(piece), piece.out)
+    return piece
+
+
+def _in_processes(pieces: Sequence[Piece], workers: int) -> Iterator[Piece]:
+    """`pieces` as they are finished, by `workers` processes of one thread each."""
+    context = multiprocessing.get_context("spawn")  # a forked torch keeps dead threads
+    with ProcessPoolExecutor(workers, context, _prepare_worker) as executor:
+        try:
+            for future in as_completed([executor.submit(_worked, piece) for piece in pieces]):
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise AliAugError(
+                "a process that trained a detector was killed, perhaps for lack of memory; what is "
+                "finished stays: start again, with fewer --workers"
+            ) from error
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+            for child in multiprocessing.active_children():
+                child.terminate()  # else an interrupted run would wait for minutes
+
+
+def _prepare_worker() -> None:
+    """One thread: two processes of one are faster than one of two. Ctrl-C ends it in silence."""
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    torch.set_num_threads(1)

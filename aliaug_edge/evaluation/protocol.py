@@ -1,0 +1,164 @@
+"""What an evaluation will do, written down before its first result and never changed after."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import aliaug_edge
+from aliaug_edge import files
+from aliaug_edge.data.samples import Sample
+from aliaug_edge.errors import AliAugError, OutputError
+from aliaug_edge.evaluation.conditions import BASELINE, Condition
+from aliaug_edge.evaluation.folds import Fold
+from aliaug_edge.evaluation.results import SCHEMA
+
+PROTOCOL = "protocol.json"
+PRIMARY_METRIC = "ap"
+PREFERRED = ("nas-text-1x", "nas-colour-1x", "nas-text-2x", "nas-colour-2x")
+DETECTORS = ("unet", "ultralytics")
+CROPS_PER_SYNTHETIC = 10  # photos in a pool per real defective photo
+POOL_SIZE = (100, 400)
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What a user asks for. `exchange` None: two folds where the set is small.
+
+    `seeds` is their number. `detector_steps` and `generator_steps` are training steps; `longest` is
+    the longer side in pixels that detectors see, larger photos are shrunk to it.
+    """
+
+    data: Path
+    groups: Path | None = None
+    pool: str = "train"
+    classes: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    seeds: int = 5
+    exchange: bool | None = None
+    detector: str = "unet"
+    detector_steps: int = 2000
+    generator_steps: int = 300
+    base: str = "tiny"
+    longest: int = 640
+    seed: int = 0
+    quick: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("seeds", "detector_steps", "generator_steps"):
+            if getattr(self, name) < 1:
+                flag = "--" + name.replace("_", "-")
+                raise AliAugError(f"{flag} {getattr(self, name)}: expected at least 1")
+        if self.detector not in DETECTORS:
+            raise AliAugError(
+                f"--detector {self.detector!r}: expected one of {', '.join(DETECTORS)}"
+            )
+        if self.longest < 64:
+            raise AliAugError(f"--longest {self.longest}: expected at least 64 pixels")
+
+
+def protocol_document(
+    settings: EvaluationSettings,
+    folds: Sequence[Fold],
+    conditions: Sequence[Condition],
+    detector: dict[str, Any],
+    generator: dict[str, Any],
+) -> dict[str, Any]:
+    """The protocol as plain JSON data; `detector` and `generator` are their settings."""
+    root = settings.data
+    return {
+        "schema": SCHEMA,
+        "version": aliaug_edge.__version__,
+        "quick": settings.quick,
+        "data": {
+            "name": root.resolve().name,
+            "pool": settings.pool,
+            "classes": sorted({s.defect_class for fold in folds for s in fold.train}),
+            "longest_px": settings.longest,
+        },
+        "folds": [_fold_document(fold, root) for fold in folds],
+        "seeds": list(range(settings.seeds)),
+        "conditions": [asdict(condition) for condition in conditions],
+        "detector": {"name": settings.detector, **detector},
+        "generator": generator,
+        "primary": {"metric": PRIMARY_METRIC, "contrast": _primary(conditions)},
+        "secondary": [
+            [condition.name, BASELINE]
+            for condition in conditions
+            if condition.name != BASELINE and [condition.name, BASELINE] != _primary(conditions)
+        ],
+        "seed": settings.seed,
+    }
+
+
+def declare(out: Path, protocol: dict[str, Any]) -> None:
+    """Write the protocol, or find that `out` was begun with the same one.
+
+    Raises:
+        OutputError: `out` holds something else, or was begun with another protocol.
+    """
+    path = out / PROTOCOL
+    if path.is_file():
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise OutputError(f"{path} is not JSON ({error}); choose another folder") from error
+        if before != json.loads(files.json_text(protocol)):
+            changed = ", ".join(sorted(k for k in protocol if before.get(k) != protocol[k]))
+            raise OutputError(
+                f"{out} was begun with another protocol ({changed or 'other keys'} differ); go on "
+                "with the same options on the same photos, or choose another folder"
+            )
+        return
+    if out.exists() and (not out.is_dir() or any(not _temporary(p) for p in out.iterdir())):
+        raise OutputError(f"{out} exists and is not an evaluation; choose another folder")
+    files.write_json(path, protocol)
+
+
+def pool_size(fold: Fold) -> int:
+    """Synthetic photos in each pool of a fold."""
+    least, most = POOL_SIZE
+    return min(max(CROPS_PER_SYNTHETIC * len(fold.train), least), most)
+
+
+def _primary(conditions: Sequence[Condition]) -> list[str]:
+    """The contrast that decides: ours against classic augmentation, named before any result."""
+    names = [condition.name for condition in conditions]
+    ours = [name for name in PREFERRED if name in names]
+    others = [c.name for c in conditions if c.pool == "generated" and c.real]
+    rest = [name for name in names if name != BASELINE]
+    found = [*ours, *others, *rest]
+    if not found:
+        raise AliAugError(
+            f"--conditions: nothing to compare with {BASELINE}; add at least one other"
+        )
+    return [found[0], BASELINE]
+
+
+def _fold_document(fold: Fold, root: Path) -> dict[str, Any]:
+    return {
+        "fold": fold.number,
+        "train": [_sample(sample, root) for sample in fold.train],
+        "test": [_sample(sample, root) for sample in fold.test],
+        "train_good": [_sample(sample, root) for sample in fold.train_good],
+        "test_good": [_sample(sample, root) for sample in fold.test_good],
+        "pool_size": pool_size(fold),
+    }
+
+
+def _sample(sample: Sample, root: Path) -> dict[str, str | None]:
+    mask = sample.mask_path
+    return {
+        "name": sample.image_path.relative_to(root).as_posix(),
+        "class": sample.defect_class,
+        "group": sample.group,
+        "sha256": files.sha256_of_file(sample.image_path),
+        "mask_sha256": files.sha256_of_file(mask) if mask is not None else None,
+    }
+
+
+def _temporary(path: Path) -> bool:
+    return files.is_temporary(path.name, PROTOCOL)

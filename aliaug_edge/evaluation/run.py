@@ -1,0 +1,97 @@
+"""`ali-aug evaluate`: protocol → pools and generators → detectors → report, and where it left off.
+
+Everything lies in one folder, each piece is written whole or not at all, and what is there is not
+made again: the same command continues an evaluation that was killed, to the same result.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from aliaug_edge.data.samples import Sample
+from aliaug_edge.evaluation.conditions import DEFAULT, QUICK, Condition, chosen_conditions
+from aliaug_edge.evaluation.detecting import all_pieces, default_workers, run_pieces
+from aliaug_edge.evaluation.folds import Fold, evaluation_folds
+from aliaug_edge.evaluation.generators import generator_document
+from aliaug_edge.evaluation.leaks import require_no_leak
+from aliaug_edge.evaluation.photos import Photo, read_photos
+from aliaug_edge.evaluation.pooling import make_pools
+from aliaug_edge.evaluation.protocol import EvaluationSettings, declare, protocol_document
+
+Say = Callable[[str], None]
+
+
+def evaluate(
+    settings: EvaluationSettings, out: Path, *, workers: int | None = None, say: Say
+) -> dict[str, Any]:
+    """Evaluate, or continue the evaluation in `out`; returns the document of its `results.json`.
+
+    Raises:
+        DataError: the data cannot be used, or test photos are among those to learn from.
+        OutputError: `out` holds something else. AliAugError: a setting, a pool or a generator.
+    """
+    from aliaug_edge.evaluation.report.write import RESULTS, write_report
+
+    conditions = chosen_conditions(settings.conditions or (QUICK if settings.quick else DEFAULT))
+    folds = evaluation_folds(
+        settings.data,
+        groups=settings.groups,
+        pool=settings.pool,
+        seed=settings.seed,
+        classes=settings.classes,
+        exchange=settings.exchange,
+    )
+    sides = [_train_side(fold, settings.data, say) for fold in folds]
+    declare(
+        out,
+        protocol_document(
+            settings,
+            folds,
+            conditions,
+            _detector_document(settings),
+            generator_document(settings, folds[0]),
+        ),
+    )
+    say(f"{out}: the protocol is declared; {_amount(settings, folds, conditions)}")
+    for fold, (defects, goods) in zip(folds, sides, strict=True):
+        make_pools(settings, fold, conditions, defects, goods, out, say)
+    pieces = all_pieces(settings, folds, conditions, out)
+    run_pieces(pieces, workers or default_workers(), lambda d, of, n: say(f"[{d}/{of}] {n}"))
+    write_report(out)
+    document: dict[str, Any] = json.loads((out / RESULTS).read_text(encoding="utf-8"))
+    return document
+
+
+def _train_side(fold: Fold, root: Path, say: Say) -> tuple[list[Photo], list[Photo]]:
+    """Defects and good photos of the train side, when none of them is a test photo in disguise."""
+    say(f"fold {fold.number}: looking for test photos among those to learn from")
+
+    def read(samples: Sequence[Sample]) -> list[Photo]:
+        return read_photos(samples, root)
+
+    defects, goods = read(fold.train), read(fold.train_good)
+    require_no_leak([*defects, *goods], [*read(fold.test), *read(fold.test_good)])
+    return defects, goods
+
+
+def _detector_document(settings: EvaluationSettings) -> dict[str, Any]:
+    if settings.detector == "ultralytics":
+        from aliaug_edge.evaluation.detector.ultralytics import YoloSettings
+
+        return dataclasses.asdict(YoloSettings())
+    from aliaug_edge.evaluation.detector.fit import FitSettings
+
+    return dataclasses.asdict(FitSettings(steps=settings.detector_steps))
+
+
+def _amount(
+    settings: EvaluationSettings, folds: Sequence[Fold], conditions: Sequence[Condition]
+) -> str:
+    return (
+        f"{len(folds)} fold(s), {len(conditions)} conditions, {settings.seeds} seeds: "
+        f"{len(folds) * len(conditions) * settings.seeds} detectors"
+    )
