@@ -28,7 +28,7 @@ Document = dict[str, Any]
 
 def document_of(result: Result, settings: StudySettings) -> Document:
     """The result as plain JSON data; of the user's paths the last part alone."""
-    shown = asdict(settings)
+    shown = {**asdict(settings), "classes": list(settings.classes)}
     for key in ("data", "groups", "run"):
         if shown[key] is not None:
             shown[key] = Path(shown[key]).name

@@ -1,0 +1,88 @@
+"""The yardstick: its ends are where they belong, and what is worse scores worse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from aliaug_edge.errors import AliAugError
+from aliaug_edge.evaluation.studies import marks as module
+from aliaug_edge.evaluation.studies.marks import (
+    Yardstick,
+    grey_levels,
+    marks,
+    marks_of,
+    new_yardstick,
+    references,
+)
+from aliaug_edge.evaluation.studies.study import StudySettings
+
+NewSettings = Callable[..., StudySettings]
+
+
+@pytest.fixture(scope="module")
+def yardstick(new_settings: NewSettings) -> Yardstick:
+    return new_yardstick(new_settings(), lambda _: None)
+
+
+def test_the_real_photo_has_no_distance_and_nothing_inserted_has(yardstick: Yardstick) -> None:
+    ends = references(yardstick)
+    assert ends["the real photo"]["l1"] == [0] and ends["the real photo"]["features"] == [0]
+    assert ends["nothing inserted"]["l1"][0] > 1
+    assert ends["nothing inserted"]["features"][0] > 0.01
+    assert ends["nothing inserted"]["outside"] == [0]
+
+
+def test_half_of_the_defect_is_half_the_distance(yardstick: Yardstick) -> None:
+    scenes = yardstick.scenes
+    mean = [((s.good.astype(float) + s.truth) / 2).round().astype(np.uint8) for s in scenes]
+    half, whole = marks_of(yardstick, scenes, mean), references(yardstick)["nothing inserted"]
+    assert half["l1"][0] == pytest.approx(whole["l1"][0] / 2, rel=0.05)
+    assert 0 < half["features"][0] < whole["features"][0]
+
+
+def test_every_class_weighs_the_same(yardstick: Yardstick) -> None:
+    crack = [s for s in yardstick.scenes if s.defect_class == "crack"]
+    stain = [s for s in yardstick.scenes if s.defect_class == "stain"]
+    alone = [marks_of(yardstick, part, [s.good for s in part])["l1"][0] for part in (crack, stain)]
+    uneven = [*crack, *stain, *stain, *stain]
+    together = marks_of(yardstick, uneven, [s.good for s in uneven])["l1"][0]
+    assert together == pytest.approx(sum(alone) / 2)
+
+
+def test_blending_keeps_what_is_outside(yardstick: Yardstick) -> None:
+    scenes = yardstick.scenes
+    black = np.full((len(scenes), 32, 32, 3), -1, np.float32)
+    outside = {m: marks(yardstick, scenes, black, m)["outside"][0] for m in ("hard", "none")}
+    assert outside["none"] > 5 * outside["hard"]
+
+
+def test_fidelity_is_the_judge_s_word(yardstick: Yardstick) -> None:
+    always = Yardstick(
+        yardstick.classes, yardstick.scenes, lambda e: ["crack"] * len(e), yardstick.vae
+    )
+    made = [s.truth for s in yardstick.scenes]
+    assert marks_of(always, always.scenes, made)["fidelity"] == [0.5]
+
+
+def test_the_judge_does_not_see_the_outline(yardstick: Yardstick) -> None:
+    example = module._example(yardstick.scenes[0], yardstick.scenes[0].truth)
+    rows, columns = np.nonzero(example.mask)
+    box = example.mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+    assert (box == 255).all()
+
+
+def test_a_single_class_cannot_be_told_apart(new_settings: NewSettings) -> None:
+    with pytest.raises(AliAugError, match="at least 2"):
+        new_yardstick(new_settings(classes=("crack",)), lambda _: None)
+
+
+def test_grey_levels_are_of_the_pixels_asked_for() -> None:
+    a, b = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4, 3), np.uint8)
+    b[0, 0] = 200
+    where = np.zeros((4, 4), bool)
+    assert grey_levels(a, b, where) == 0
+    where[0, :2] = True
+    assert grey_levels(a, b, where) == 100
