@@ -1,0 +1,58 @@
+"""Conditions differ in what they say, and are chosen by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from aliaug_edge.errors import AliAugError
+from aliaug_edge.evaluation.conditions import (
+    BASELINE,
+    DEFAULT,
+    QUICK,
+    all_conditions,
+    chosen_conditions,
+)
+
+
+def test_names_are_unique_and_fit_folders():
+    names = [condition.name for condition in all_conditions()]
+    assert len(set(names)) == len(names)
+    assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789.-") for name in names)
+
+
+def test_the_default_has_all_kinds_and_about_ten():
+    chosen = chosen_conditions(DEFAULT)
+    assert len(chosen) == 10
+    assert {c.pool for c in chosen} == {"none", "copy-paste", "perlin", "cutpaste", "generated"}
+    assert [c.real for c in chosen].count(False) == 1
+    assert [c.augment for c in chosen].count(False) == 1
+
+
+def test_every_ratio_carrier_and_blend_can_be_asked_for():
+    generated = [c for c in all_conditions() if c.pool == "generated"]
+    assert {c.ratio for c in generated if c.real} == {0.5, 1.0, 2.0, 5.0}
+    assert {c.carrier for c in generated} == {"text", "colour"}
+    assert {c.blend for c in generated} == {"feather", "hard", "none"}
+
+
+def test_quick_is_a_part_of_the_default():
+    assert set(QUICK) <= set(DEFAULT)
+
+
+def test_conditions_come_in_report_order_whatever_the_order_asked_for():
+    chosen = chosen_conditions(("nas-text-1x", BASELINE))
+    assert [c.name for c in chosen] == [BASELINE, "nas-text-1x"]
+    assert chosen_conditions(("all",)) == all_conditions()
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("classic", "magic"), "unknown magic; known are none, classic"),
+        (("classic", "classic"), "names one twice"),
+        (("nas-text-1x",), "classic is what all others are compared with"),
+    ],
+)
+def test_wrong_choices_are_one_line(names, message):
+    with pytest.raises(AliAugError, match=message):
+        chosen_conditions(names)
