@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from aliaug_edge import files
+from aliaug_edge import files, fingerprints
 from aliaug_edge.errors import BundleError
 from aliaug_edge.mask_bank import Bank, unpack
 from aliaug_edge.tensors import TensorSpec
@@ -130,6 +130,23 @@ class Bundle:
         except (OSError, LookupError, ValueError, zipfile.BadZipFile) as error:
             raise BundleError(
                 f"{self.root / MASKS} cannot be read ({error}); export the bundle again"
+            ) from error
+
+    def training_photos(self) -> fingerprints.TrainingPhotos | None:
+        """Fingerprints of the photos that the bundle learned from; None where it does not say,
+        because it is a base as it is, or older than this record.
+
+        Raises:
+            BundleError: the record is not what the exporter writes.
+        """
+        if fingerprints.FILE not in self.files:
+            return None
+        path = self.root / fingerprints.FILE
+        try:
+            return fingerprints.from_bytes(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise BundleError(
+                f"{path} cannot be read ({error}); export the bundle again"
             ) from error
 
 

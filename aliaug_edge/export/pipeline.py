@@ -16,7 +16,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import aliaug_edge
-from aliaug_edge import files
+from aliaug_edge import files, fingerprints
 from aliaug_edge.bundle import MASKS, PROMPTS, GraphSpec, save_manifest, spec_document
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.export import precision as fp16
@@ -98,6 +98,8 @@ def _fill(
     if source.masks:
         masks: dict[str, Any] = dict(source.masks)
         np.savez_compressed(staged / MASKS, **masks)
+    if source.training_photos is not None:
+        files.write_bytes(staged / fingerprints.FILE, source.training_photos)
     manifest = _manifest(name, source, settings, graphs, parity, islands)
     save_manifest(staged, manifest)
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from aliaug_edge import files, imaging
+from aliaug_edge import files, fingerprints, imaging
 from aliaug_edge.bundle import MASKS, ClassSpec
 from aliaug_edge.data.load import load_pair
 from aliaug_edge.data.procedural import DEFECT_CLASSES, render_pair
@@ -55,6 +55,7 @@ class ExportSource:
     scenes: tuple[Scene, ...]
     provenance: dict[str, Any]
     masks: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
+    training_photos: bytes | None = None
 
 
 def run_source(run_dir: Path) -> ExportSource:
@@ -78,6 +79,7 @@ def run_source(run_dir: Path) -> ExportSource:
             "training": _without_paths(config),
         },
         masks=_read_masks(run_dir / MASKS),
+        training_photos=_read_training_photos(run_dir / fingerprints.FILE),
     )
 
 
@@ -168,6 +170,18 @@ def _read_masks(path: Path) -> dict[str, NDArray[np.uint8]]:
             return {key: arrays[key] for key in sorted(arrays.files)}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise AliAugError(f"{path} cannot be read ({error}); train again") from error
+
+
+def _read_training_photos(path: Path) -> bytes | None:
+    """The record as the run wrote it; None for a run of an earlier version."""
+    if not path.is_file():
+        return None
+    try:
+        data = path.read_bytes()
+        fingerprints.from_bytes(data)
+    except (OSError, ValueError) as error:
+        raise AliAugError(f"{path} cannot be read ({error}); train again") from error
+    return data
 
 
 def _embeds(base: Base, classes: tuple[ClassSpec, ...]) -> NDArray[np.float32]:

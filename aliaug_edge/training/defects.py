@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from aliaug_edge import crops, imaging
 from aliaug_edge.data.procedural import DEFECT_CLASSES
-from aliaug_edge.data.samples import Dataset
+from aliaug_edge.data.samples import Dataset, Sample
 from aliaug_edge.errors import DataError
 from aliaug_edge.mask_bank import Bank
 from aliaug_edge.training import photos
@@ -33,12 +34,14 @@ MAX_GOOD = 400  # good photos held in memory; more add nothing in a run of minut
 
 @dataclass(frozen=True)
 class DefectSource:
-    """All that a run learns from, in memory, with the prompt and colour of each class."""
+    """All that a run learns from, in memory, with the prompt and colour of each class; `photos` are
+    the files that it came from, by their name in the data."""
 
     defects: dict[str, tuple[Defect, ...]]
     goods: tuple[UInt8, ...]
     prompts: dict[str, str]
     colours: dict[str, Colour]
+    photos: dict[str, Path] = field(default_factory=dict)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -86,7 +89,15 @@ def load_source(
         ),
         prompts={name: prompts[name] for name in classes},
         colours={name: _colour(index, name) for index, name in enumerate(classes)},
+        photos=_named(dataset.root, wanted, goods),
     )
+
+
+def _named(root: Path, defects: Sequence[Sample], goods: Sequence[Path]) -> dict[str, Path]:
+    """The photos of `defects`, their counterparts and `goods`, by their path below `root`."""
+    counterparts = [s.good_path for s in defects if s.good_path is not None]
+    paths = {*(s.image_path for s in defects), *counterparts, *goods}
+    return {path.relative_to(root).as_posix(): path for path in sorted(paths)}
 
 
 def _counted(items: Sequence[Item], what: str, progress: bool) -> Iterator[Item]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from aliaug_edge import files
 from aliaug_edge.bundle import MASKS
 from aliaug_edge.errors import AliAugError, OutputError
+from aliaug_edge.fingerprints import FILE as TRAINING_PHOTOS
 from aliaug_edge.model.base import EXTRAS
 from aliaug_edge.training.checkpoint import CHECKPOINT
 from aliaug_edge.training.config import CONFIG, TrainConfig, config_document, load_config
@@ -19,7 +20,7 @@ CLASSES = "classes.json"
 BASE = "base.json"
 ADAPTERS_DIR = "adapters"
 SCENES_DIR = "scenes"
-_WRITTEN = (CONFIG, BASE, CLASSES, EXTRAS, MASKS, METRICS, CHECKPOINT)
+_WRITTEN = (CONFIG, BASE, CLASSES, EXTRAS, MASKS, TRAINING_PHOTOS, METRICS, CHECKPOINT)
 _LEFTOVERS = (
     *(f".{name}.*.tmp" for name in _WRITTEN),
     f"{SAMPLES_DIR}/.{'[0-9]' * 6}.png.*.tmp",

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aliaug_edge import files
+from aliaug_edge import files, fingerprints, imaging
 from aliaug_edge.bundle import MASKS
 from aliaug_edge.data.fewer import fewer_defects
 from aliaug_edge.data.reader import load_dataset
@@ -45,7 +45,8 @@ def train(config: TrainConfig, run_dir: Path, *, progress: bool = True) -> Path:
 
     The folder ends with `config.json`, `base.json` (which weights it started from),
     `classes.json`, `adapters/{unet,vae}` in PEFT's format, `conditioning.safetensors`, `masks.npz`
-    (shapes for placement), `scenes/` (photos for parity), `metrics.jsonl`, `samples/`.
+    (shapes for placement), `training_photos.npz` (fingerprints of what it learned from), `scenes/`
+    (photos for parity), `metrics.jsonl`, `samples/`.
 
     Raises:
         DataError: the data is not usable. OutputError: `run_dir` holds something else.
@@ -190,6 +191,10 @@ def _save(generator: Generator, config: TrainConfig, source: DefectSource, run_d
     shapes: dict[str, Any] = dict(pack(mask_bank(source)))
     np.savez_compressed(packed, **shapes)
     files.write_bytes(run_dir / MASKS, packed.getvalue())
+    seen = ((name, imaging.load_image(path)) for name, path in source.photos.items())
+    files.write_bytes(
+        run_dir / fingerprints.FILE, fingerprints.to_bytes(fingerprints.describe(seen))
+    )
     files.write_json(
         run_dir / CLASSES,
         [
