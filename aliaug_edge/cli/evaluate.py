@@ -31,7 +31,7 @@ def evaluate(
         int, typer.Option(help="1 or 2; 0 takes 2 where there are under 40 test groups.")
     ] = 0,
     detector: Annotated[str, typer.Option(help="unet or ultralytics (if installed).")] = "unet",
-    detector_steps: Annotated[int, typer.Option(help="Training steps of each detector.")] = 2000,
+    detector_steps: Annotated[int, typer.Option(help="Training steps of each detector.")] = 1600,
     generator_steps: Annotated[int, typer.Option(help="Training steps of our generator.")] = 300,
     base: Annotated[str, typer.Option(help="Base of our generator.")] = "tiny",
     longest: Annotated[int, typer.Option(help="Longer side that detectors see, in pixels.")] = 640,

@@ -58,7 +58,7 @@ DEFAULT = (
     "nas-text-0.5x",
     "nas-text-1x",
     "nas-text-2x",
-    "nas-text-1x-hard",
+    "nas-text-1x-none",
 )
 QUICK = (BASELINE, "copy-paste-1x", "nas-text-1x")
 

@@ -40,7 +40,7 @@ class EvaluationSettings:
     seeds: int = 5
     exchange: bool | None = None
     detector: str = "unet"
-    detector_steps: int = 2000
+    detector_steps: int = 1600
     generator_steps: int = 300
     base: str = "tiny"
     longest: int = 640

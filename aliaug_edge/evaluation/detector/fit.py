@@ -29,7 +29,7 @@ class FitSettings:
     auto | fp32 | bf16.
     """
 
-    steps: int = 2000
+    steps: int = 1600
     learning_rate: float = 3e-3
     crops: CropPlan = field(default_factory=CropPlan)
     precision: str = "auto"
