@@ -66,13 +66,16 @@ def fingerprint(image: UInt8) -> NDArray[np.int8]:
     strength = float(np.sqrt(np.mean(band**2)))
     if strength < 1e-3:  # nothing but the rounding of the arithmetic
         return np.zeros((SIDE, SIDE), np.int8)
-    return np.clip(np.rint(band * (STEPS_PER_SD / strength)), *STEPS).astype(np.int8)
+    code: NDArray[np.int8] = np.clip(np.rint(band * (STEPS_PER_SD / strength)), *STEPS).astype(
+        np.int8
+    )
+    return code
 
 
 def blur(images: Float32, sigma: float) -> Float32:
     """Gaussian blur of the last two axes (…, n, n), reflected at the borders."""
     kernel = _kernel(images.shape[-1], sigma)
-    blurred: Float32 = kernel @ images @ kernel.T
+    blurred: Float32 = (kernel @ images @ kernel.T).astype(np.float32)
     return blurred
 
 
@@ -119,4 +122,5 @@ def _kernel(side: int, sigma: float) -> Float32:
         source = np.where(source >= side, 2 * side - 1 - source, source)
         weight = np.exp(-0.5 * (step / sigma) ** 2)
         np.add.at(matrix, (np.arange(side), np.clip(source, 0, side - 1)), weight)
-    return (matrix / matrix.sum(axis=1, keepdims=True)).astype(np.float32)
+    kernel: Float32 = (matrix / matrix.sum(axis=1, keepdims=True)).astype(np.float32)
+    return kernel

@@ -53,7 +53,8 @@ def moved(images: Float32, maps: Float32) -> tuple[Float32, Float32]:
     rows, rows_inside = _sampling(images.shape[-1], maps[:, 0], maps[:, 1])
     columns, columns_inside = _sampling(images.shape[-1], maps[:, 2], maps[:, 3])
     inside = rows_inside[:, :, None] * columns_inside[:, None, :]
-    return rows @ images @ columns.transpose(0, 2, 1), inside
+    shown: Float32 = (rows @ images @ columns.transpose(0, 2, 1)).astype(np.float32)
+    return shown, inside
 
 
 def correlation(first: Float32, second: Float32, weights: Float32) -> Float32:

@@ -276,6 +276,7 @@ def test_an_unfinished_run_is_one_clear_line(run_dir: Path, tmp_path: Path, name
         "classes.json",
         "conditioning.safetensors",
         "masks.npz",
+        "training_photos.npz",
         "adapters/vae/adapter_model.safetensors",
         "config.json",
     ],

@@ -44,6 +44,7 @@ RESULT = (
     "scenes/scene_0.png",
     "scenes/scene_0_mask.png",
     "scenes/scenes.json",
+    "training_photos.npz",
 )
 
 
