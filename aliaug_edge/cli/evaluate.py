@@ -34,6 +34,10 @@ def evaluate(
     detector_steps: Annotated[int, typer.Option(help="Training steps of each detector.")] = 1600,
     generator_steps: Annotated[int, typer.Option(help="Training steps of our generator.")] = 300,
     base: Annotated[str, typer.Option(help="Base of our generator.")] = "tiny",
+    bundle: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="Generate with this bundle instead of training one per fold."),
+    ] = None,
     longest: Annotated[int, typer.Option(help="Longer side that detectors see, in pixels.")] = 640,
     workers: Annotated[int, typer.Option(help="Processes; 0 takes one per core.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
@@ -66,6 +70,7 @@ def evaluate(
         detector_steps=QUICK_DETECTOR_STEPS if quick else detector_steps,
         generator_steps=QUICK_GENERATOR_STEPS if quick else generator_steps,
         base=str(Path(base).resolve()) if base != "tiny" and Path(base).is_dir() else base,
+        bundle=bundle,
         longest=longest,
         seed=seed,
         quick=quick,

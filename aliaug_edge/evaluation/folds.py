@@ -14,13 +14,14 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from aliaug_edge.data.fewer import fewer_defects
 from aliaug_edge.data.groups import crossing_groups
 from aliaug_edge.data.load import pair_faults
 from aliaug_edge.data.reader import load_dataset
 from aliaug_edge.data.samples import GOOD, Dataset, Sample
 from aliaug_edge.data.split_file import listed_in
 from aliaug_edge.data.splits import TEST, TRAIN
-from aliaug_edge.errors import DataError
+from aliaug_edge.errors import AliAugError, DataError
 from aliaug_edge.imaging import load_mask
 
 SMALL_GROUPS = 40
@@ -78,6 +79,21 @@ def evaluation_folds(
     )
     _require_usable_masks(root, folds)
     return folds
+
+
+def with_fewer(fold: Fold, count: int, root: Path, seed: int) -> Fold:
+    """`fold` with at most `count` train photos that show a defect, classes taken in turn.
+
+    Raises:
+        AliAugError: a class would be left with none.
+    """
+    if count < len(fold.classes):
+        raise AliAugError(
+            f"max_defects {count}: expected at least {len(fold.classes)}, one per class "
+            f"({', '.join(fold.classes)})"
+        )
+    few = fewer_defects(Dataset(root, "", fold.train), count, seed)
+    return replace(fold, train=few.defects(TRAIN))
 
 
 def is_small(fold: Fold) -> bool:

@@ -33,11 +33,15 @@ def place_of(out: Path, fold: Fold, carrier: str) -> GeneratorPlace:
 def trained_bundle(
     settings: EvaluationSettings, fold: Fold, carrier: str, out: Path, say: Say
 ) -> Bundle:
-    """The fold's bundle, made now or by an earlier start of the same evaluation.
+    """The bundle that the user names, or the fold's, made now or by an earlier start of the same
+    evaluation.
 
     Raises:
+        BundleError: the user's bundle is damaged, or names its classes by another carrier.
         AliAugError: training or export fails; what is finished stays and is taken up again.
     """
+    if settings.bundle is not None:
+        return given_bundle(settings.bundle, carrier)
     place = place_of(out, fold, carrier)
     if not place.bundle_dir.is_dir():  # it is written whole or not at all
         from aliaug_edge.export.pipeline import ExportSettings, export
@@ -48,6 +52,17 @@ def trained_bundle(
         train(config, place.run_dir, dataset=_dataset(settings.data, fold))
         export(str(place.run_dir), place.bundle_dir, ExportSettings(), say=say)
     return load_bundle(place.bundle_dir)
+
+
+def given_bundle(folder: Path, carrier: str) -> Bundle:
+    """The user's bundle, when its classes are named by `carrier`.
+
+    Raises:
+        BundleError: it cannot be used, or it names them by another.
+    """
+    bundle = load_bundle(folder)
+    bundle.require_carrier(carrier)
+    return bundle
 
 
 def generator_config(settings: EvaluationSettings, fold: Fold, carrier: str) -> TrainConfig:
@@ -64,7 +79,11 @@ def generator_config(settings: EvaluationSettings, fold: Fold, carrier: str) -> 
 
 
 def generator_document(settings: EvaluationSettings, fold: Fold) -> dict[str, Any]:
-    """The recipe as plain data for the protocol, without what differs between machines."""
+    """The recipe as plain data for the protocol, without what differs between machines; of a bundle
+    of the user's its name and hash."""
+    if settings.bundle is not None:
+        bundle = load_bundle(settings.bundle)
+        return {"bundle": bundle.name, "sha256": bundle.sha256}
     document = config_document(generator_config(settings, fold, "text"))
     for name in ("data", "label_carrier", "groups"):
         document.pop(name, None)

@@ -28,14 +28,17 @@ POOL_SIZE = (100, 400)
 class EvaluationSettings:
     """What a user asks for. `exchange` None: two folds where the set is small.
 
-    `seeds` is their number. `detector_steps` and `generator_steps` are training steps; `longest` is
-    the longer side in pixels that detectors see, larger photos are shrunk to it.
+    `seeds` is their number. `max_defects`: learn from so many photos with defects at most, 0 for
+    all. `detector_steps` and `generator_steps` are training steps; `longest` is the longer side in
+    pixels that detectors see, larger photos are shrunk to it. `bundle`: a folder to generate with,
+    instead of training on each fold.
     """
 
     data: Path
     groups: Path | None = None
     pool: str = "train"
     classes: tuple[str, ...] = ()
+    max_defects: int = 0
     conditions: tuple[str, ...] = ()
     seeds: int = 5
     exchange: bool | None = None
@@ -43,6 +46,7 @@ class EvaluationSettings:
     detector_steps: int = 1600
     generator_steps: int = 300
     base: str = "tiny"
+    bundle: Path | None = None
     longest: int = 640
     seed: int = 0
     quick: bool = False
@@ -52,6 +56,8 @@ class EvaluationSettings:
             if getattr(self, name) < 1:
                 flag = "--" + name.replace("_", "-")
                 raise AliAugError(f"{flag} {getattr(self, name)}: expected at least 1")
+        if self.max_defects < 0:
+            raise AliAugError(f"max_defects {self.max_defects}: expected 0 or more")
         if self.detector not in DETECTORS:
             raise AliAugError(
                 f"--detector {self.detector!r}: expected one of {', '.join(DETECTORS)}"

@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from aliaug_edge.data.samples import Sample
+from aliaug_edge.errors import AliAugError
 from aliaug_edge.evaluation.conditions import DEFAULT, QUICK, Condition, chosen_conditions
 from aliaug_edge.evaluation.detecting import all_pieces, default_workers, run_pieces
-from aliaug_edge.evaluation.folds import Fold, evaluation_folds
-from aliaug_edge.evaluation.generators import generator_document
-from aliaug_edge.evaluation.leaks import require_no_leak
+from aliaug_edge.evaluation.folds import Fold, evaluation_folds, with_fewer
+from aliaug_edge.evaluation.generators import generator_document, given_bundle
+from aliaug_edge.evaluation.leaks import require_no_leak, require_not_trained_on
 from aliaug_edge.evaluation.photos import Photo, read_photos
 from aliaug_edge.evaluation.pooling import make_pools
 from aliaug_edge.evaluation.protocol import EvaluationSettings, declare, protocol_document
@@ -45,7 +46,11 @@ def evaluate(
         classes=settings.classes,
         exchange=settings.exchange,
     )
+    if settings.max_defects:
+        few = settings.max_defects
+        folds = tuple(with_fewer(fold, few, settings.data, settings.seed) for fold in folds)
     sides = [_train_side(fold, settings.data, say) for fold in folds]
+    _check_bundle(settings, folds, conditions)
     declare(
         out,
         protocol_document(
@@ -76,6 +81,25 @@ def _train_side(fold: Fold, root: Path, say: Say) -> tuple[list[Photo], list[Pho
     defects, goods = read(fold.train), read(fold.train_good)
     require_no_leak([*defects, *goods], [*read(fold.test), *read(fold.test_good)])
     return defects, goods
+
+
+def _check_bundle(
+    settings: EvaluationSettings, folds: Sequence[Fold], conditions: Sequence[Condition]
+) -> None:
+    """Refuse a bundle of the user's that cannot serve, or that knows what it would be tried on."""
+    if settings.bundle is None:
+        return
+    if len(folds) > 1:
+        raise AliAugError(
+            f"--bundle {settings.bundle} has learned from one side of the data, and there are "
+            f"{len(folds)} folds: give --folds 1, or leave --bundle out"
+        )
+    for carrier in sorted({c.carrier for c in conditions if c.carrier is not None}):
+        bundle = given_bundle(settings.bundle, carrier)
+        for name in folds[0].classes:
+            bundle.class_spec(name)
+        test = read_photos([*folds[0].test, *folds[0].test_good], settings.data)
+        require_not_trained_on(bundle, test)
 
 
 def _detector_document(settings: EvaluationSettings) -> dict[str, Any]:
