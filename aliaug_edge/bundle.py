@@ -1,7 +1,8 @@
 """The bundle: the one contract between the torch half, which writes it, and the edge half.
 
 A bundle is a folder: `bundle.json`, `onnx/*.onnx`, `prompts.npz` (an embedding per class),
-`masks.npz` (the shapes of the training masks, for placement), later `engines/<device key>/`.
+`masks.npz` (the shapes of the training masks, for placement), `quality.json` (what real defects
+allow), later `engines/<device key>/`.
 Every file that `bundle.json` lists carries its SHA-256, checked on load. There is no pickle
 anywhere, and a path that leaves the folder is refused.
 """
@@ -22,12 +23,14 @@ from numpy.typing import NDArray
 from aliaug_edge import files, fingerprints
 from aliaug_edge.errors import BundleError
 from aliaug_edge.mask_bank import Bank, unpack
+from aliaug_edge.quality import limits
 from aliaug_edge.tensors import TensorSpec
 
 SCHEMA_VERSION = 1
 MANIFEST = "bundle.json"
 PROMPTS = "prompts.npz"
 MASKS = "masks.npz"
+QUALITY = "quality.json"
 WHITE = (1.0, 1.0, 1.0)
 
 
@@ -147,6 +150,22 @@ class Bundle:
         except (OSError, ValueError) as error:
             raise BundleError(
                 f"{path} cannot be read ({error}); export the bundle again"
+            ) from error
+
+    def quality(self) -> limits.Limits | None:
+        """The limits that real defects allow; None where the bundle has no `quality.json`.
+
+        Raises:
+            BundleError: it is not what the exporter writes.
+        """
+        if QUALITY not in self.files:
+            return None
+        try:
+            text = (self.root / QUALITY).read_text(encoding="utf-8")
+            return limits.from_document(json.loads(text))
+        except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise BundleError(
+                f"{self.root / QUALITY} cannot be read ({error}); export the bundle again"
             ) from error
 
 

@@ -101,6 +101,15 @@ def inside(window: Window, image_hw: Sequence[int]) -> Window:
     return Window(top, left, bottom - top, right - left)
 
 
+def seen(window: Window, image_hw: Sequence[int], size_hw: Sequence[int]) -> tuple[slice, slice]:
+    """The rows and columns of `window`, cut at `size_hw`, that are not, or not only, the image's
+    reflection: what is made beyond the border is never put back, so it is not judged either."""
+    return (
+        _overlap(window.top, window.height, image_hw[0], size_hw[0]),
+        _overlap(window.left, window.width, image_hw[1], size_hw[1]),
+    )
+
+
 def resize(image: UInt8, size_hw: tuple[int, int]) -> UInt8:
     """`image` (H, W[, 3]) uint8 at another size: area-averaged when shrunk, bicubic when grown."""
     if image.shape[:2] == size_hw:
@@ -123,6 +132,12 @@ def _moved_inside(start: int, length: int, limit: int) -> int:
     if length >= limit:
         return (limit - length) // 2
     return min(max(start, 0), limit - length)
+
+
+def _overlap(start: int, length: int, limit: int, cells: int) -> slice:
+    """Of `cells` cells over `start … start+length`, those that meet `0 … limit`."""
+    first, last = max(-start, 0), min(limit - start, length)
+    return slice(first * cells // length, -(-last * cells // length))
 
 
 def _reflected(start: int, length: int, limit: int) -> NDArray[np.intp]:

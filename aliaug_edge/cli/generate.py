@@ -93,6 +93,13 @@ def generate(
     min_preservation: Annotated[
         float, typer.Option(min=0, help="Reject below this PSNR outside the mask, dB.")
     ] = 20.0,
+    quality: Annotated[
+        str,
+        typer.Option(
+            help="calibrated: also reject what no real defect of the class looks like, where the "
+            "bundle knows; basic: only by the two limits above; off: keep everything."
+        ),
+    ] = "calibrated",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan; write nothing.")
     ] = False,
@@ -120,6 +127,7 @@ def generate(
         retries=retries,
         min_change=min_change,
         min_preservation=min_preservation,
+        quality=quality,
     )
     loaded = load_bundle(resolve_bundle(bundle))
     if label_carrier:
@@ -153,6 +161,8 @@ def _print_summary(summary: Summary, bundle: str, as_json: bool) -> None:
             f"{summary.requested} requested = {summary.kept} kept + {summary.rejected} rejected "
             f"+ {summary.failed} failed",
         )
+        for name, number in summary.signatures.items():
+            typer.echo(f"  rejected for {name}: {number} ({number / summary.requested:.1%})")
         typer.echo(_speed(summary), err=True)
         if summary.first_reason:
             typer.echo(f"first not kept: {summary.first_reason}", err=True)

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import aliaug_edge
 from aliaug_edge import files, fingerprints
-from aliaug_edge.bundle import MASKS, PROMPTS, GraphSpec, save_manifest, spec_document
+from aliaug_edge.bundle import MASKS, PROMPTS, QUALITY, GraphSpec, save_manifest, spec_document
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.export import precision as fp16
 from aliaug_edge.export.fuse import write_fused
@@ -100,6 +100,8 @@ def _fill(
         np.savez_compressed(staged / MASKS, **masks)
     if source.training_photos is not None:
         files.write_bytes(staged / fingerprints.FILE, source.training_photos)
+    if source.quality:
+        files.write_json(staged / QUALITY, source.quality)
     manifest = _manifest(name, source, settings, graphs, parity, islands)
     save_manifest(staged, manifest)
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 
 from aliaug_edge import files, fingerprints, imaging
-from aliaug_edge.bundle import MASKS, ClassSpec
+from aliaug_edge.bundle import MASKS, QUALITY, ClassSpec
 from aliaug_edge.data.load import load_pair
 from aliaug_edge.data.procedural import DEFECT_CLASSES, render_pair
 from aliaug_edge.data.reader import load_dataset
@@ -32,6 +32,7 @@ from aliaug_edge.model.base import (
 )
 from aliaug_edge.model.generator import Generator, new_generator
 from aliaug_edge.model.text import class_embeddings, class_prompt
+from aliaug_edge.quality.limits import from_document
 from aliaug_edge.training.config import CONFIG, TrainConfig, config_document, load_config
 from aliaug_edge.training.run_folder import ADAPTERS_DIR, CLASSES, check_base
 from aliaug_edge.training.scenes import load_scenes
@@ -44,7 +45,7 @@ class ExportSource:
     """`adapted` is the generator as trained, the reference of parity; `merged` is what is exported.
 
     `embeds` (classes, 77, D) float32 follow the order of `classes`; `masks` are the arrays of
-    masks.npz; `scenes` are real inputs for parity.
+    masks.npz, `quality` the document of quality.json; `scenes` are real inputs for parity.
     """
 
     adapted: Generator
@@ -56,6 +57,7 @@ class ExportSource:
     provenance: dict[str, Any]
     masks: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     training_photos: bytes | None = None
+    quality: dict[str, Any] | None = None
 
 
 def run_source(run_dir: Path) -> ExportSource:
@@ -80,6 +82,7 @@ def run_source(run_dir: Path) -> ExportSource:
         },
         masks=_read_masks(run_dir / MASKS),
         training_photos=_read_training_photos(run_dir / fingerprints.FILE),
+        quality=_read_quality(run_dir / QUALITY),
     )
 
 
@@ -170,6 +173,17 @@ def _read_masks(path: Path) -> dict[str, NDArray[np.uint8]]:
             return {key: arrays[key] for key in sorted(arrays.files)}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise AliAugError(f"{path} cannot be read ({error}); train again") from error
+
+
+def _read_quality(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():  # a run of an earlier version, or of no pair that could be trusted
+        return None
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        from_document(document)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise AliAugError(f"{path} cannot be read ({error!r}); train again") from error
+    return document
 
 
 def _read_training_photos(path: Path) -> bytes | None:

@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from aliaug_edge.quality.planes import LUMA as LUMA
+
 BLEND_BAND_PX = 8  # widest ramp around a mask, in pixels of the model
 LEAST_BAND_PX = 2
 HARD_MARGIN_PX = 1  # masks are drawn to the defect's edge; its last pixel is often half covered
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 
 UInt8 = NDArray[np.uint8]
 Floats = NDArray[np.float32]

@@ -10,7 +10,13 @@ from pathlib import Path
 from aliaug_edge.bundle import Bundle
 from aliaug_edge.engines import open_engine
 from aliaug_edge.errors import DataError
-from aliaug_edge.generation.request import Request, RunSettings, check_settings, plan_requests
+from aliaug_edge.generation.request import (
+    CALIBRATED,
+    Request,
+    RunSettings,
+    check_settings,
+    plan_requests,
+)
 from aliaug_edge.generation.sample import Job
 from aliaug_edge.generation.sources import Sources
 from aliaug_edge.labels.mvtec import folder_name
@@ -71,4 +77,5 @@ def checked_plan(
     sources = Sources(images_dir, masks_dir, settings.procedural_hw)
     requests = plan_requests(settings, bundle, sources.names, sources.mask_names)
     sources.check_masks(request.source_image for request in requests)
-    return Job(bundle, settings, sources, bundle.mask_bank()), requests
+    limits = bundle.quality() if settings.quality == CALIBRATED else None
+    return Job(bundle, settings, sources, bundle.mask_bank(), limits), requests

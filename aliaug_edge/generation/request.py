@@ -18,6 +18,7 @@ from aliaug_edge.errors import AliAugError
 from aliaug_edge.generation.quality import MIN_CHANGE, MIN_PRESERVATION_DB
 
 BLENDS = ("none", "feather", "hard")
+CALIBRATED, BASIC, OFF = QUALITIES = ("calibrated", "basic", "off")
 PROCEDURAL = "procedural:"
 
 
@@ -28,7 +29,9 @@ class RunSettings:
     `classes` empty: all of the bundle. `per_class` gives each class its number of samples, which
     add up to `count`; empty: the classes take turns. `area` is (low, high) as fractions of the
     image's area, or None for the mask's own size. `severity` is (low, high) in [0, 1]. `min_change`
-    is in grey levels, `min_preservation` in dB (see `quality`). `procedural_hw` is the size of the
+    is in grey levels, `min_preservation` in dB (see `quality`). `quality` is
+    calibrated (also by the limits that real defects allow, where the bundle has them), basic (by
+    those two alone) or off (nothing is rejected). `procedural_hw` is the size of the
     surfaces that are drawn when there is no folder of images.
     """
 
@@ -44,6 +47,7 @@ class RunSettings:
     retries: int = 2
     min_change: float = MIN_CHANGE
     min_preservation: float = MIN_PRESERVATION_DB
+    quality: str = CALIBRATED
     procedural_hw: tuple[int, int] = (256, 256)
 
 
@@ -103,6 +107,10 @@ def check_settings(settings: RunSettings, bundle: Bundle) -> RunSettings:
         raise AliAugError(f"--retries must not be negative, got {settings.retries}")
     if settings.blend not in BLENDS:
         raise AliAugError(f"--blend must be one of {', '.join(BLENDS)}, got {settings.blend!r}")
+    if settings.quality not in QUALITIES:
+        raise AliAugError(
+            f"--quality must be one of {', '.join(QUALITIES)}, got {settings.quality!r}"
+        )
     _check_limit("--min-change", settings.min_change)
     _check_limit("--min-preservation", settings.min_preservation)
     _check_range("--severity", settings.severity, 0.0, 1.0)

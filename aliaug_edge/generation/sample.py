@@ -16,15 +16,16 @@ from numpy.typing import NDArray
 from aliaug_edge import crops, files, imaging
 from aliaug_edge.bundle import Bundle
 from aliaug_edge.errors import DataError
-from aliaug_edge.generation import quality
 from aliaug_edge.generation.blend import blend
 from aliaug_edge.generation.folder import LABEL
+from aliaug_edge.generation.judging import Judgement, judged
 from aliaug_edge.generation.pipeline import NonFiniteError, Pipeline
 from aliaug_edge.generation.placement import Placed, PlacementError, from_bank, from_shape
 from aliaug_edge.generation.request import Request, RunSettings, attempt_seed, stable_seed
 from aliaug_edge.generation.sources import Source, Sources
 from aliaug_edge.labels.instances import instances_of
 from aliaug_edge.mask_bank import MaskShape
+from aliaug_edge.quality.limits import Limits
 
 KEPT, REJECTED, FAILED = "kept", "rejected", "failed"
 FILE = "file:"
@@ -40,6 +41,7 @@ class Job:
     settings: RunSettings
     sources: Sources
     bank: Mapping[str, Sequence[MaskShape]]  # of the training masks, per class
+    limits: Limits | None = None  # that real defects allow
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Result:
     status: str
     tries: int
     reason: str | None
-    scores: quality.Scores | None = None
+    judgement: Judgement | None = None
     prepared: Prepared | None = None
     raw: NDArray[np.float32] | None = None
 
@@ -127,15 +129,20 @@ def produce(job: Job, prepared: Prepared, pipeline: Pipeline) -> Result:
         )[0]
     except NonFiniteError as error:
         return Result(request, FAILED, tries, str(error))
-    seen = _in_image(prepared)
-    scores = quality.score(
-        prepared.shown[seen], prepared.shown_mask[seen], raw[seen], grey=prepared.grey
+    seen = crops.seen(prepared.window, prepared.image.shape, prepared.shown_mask.shape)
+    found = judged(
+        prepared.shown[seen],
+        prepared.shown_mask[seen],
+        raw[seen],
+        request.defect_class,
+        job.settings,
+        job.limits,
+        grey=prepared.grey,
     )
-    reason = quality.verdict(scores, job.settings.min_change, job.settings.min_preservation)
-    if not scores.are_finite():  # no JSON can hold them
-        return Result(request, FAILED, tries, reason)
-    status = KEPT if reason is None else REJECTED
-    return Result(request, status, tries, reason, scores, prepared, raw)
+    if not found.scores.are_finite():  # no JSON can hold them
+        return Result(request, FAILED, tries, found.reason)
+    status = KEPT if found.reason is None else REJECTED
+    return Result(request, status, tries, found.reason, found, prepared, raw)
 
 
 def finish(job: Job, result: Result) -> tuple[UInt8, UInt8]:
@@ -198,25 +205,10 @@ def _facts(job: Job, result: Result) -> dict[str, Any]:
         "window": [window.top, window.left, window.height, window.width] if window else None,
         "status": result.status,
         "tries": result.tries,
-        "scores": result.scores.document() if result.scores else None,
+        "scores": result.judgement.document() if result.judgement else None,
+        "signature": result.judgement.signature if result.judgement else None,
         "reason": result.reason,
     }
-
-
-def _in_image(prepared: Prepared) -> tuple[slice, slice]:
-    """The rows and columns of `shown` that are not, or not only, the image's reflection: what is
-    made beyond the border is never put back, so it is not judged either."""
-    window, (height, width) = prepared.window, prepared.shown_mask.shape
-    return (
-        _overlap(window.top, window.height, prepared.image.shape[0], height),
-        _overlap(window.left, window.width, prepared.image.shape[1], width),
-    )
-
-
-def _overlap(start: int, length: int, limit: int, cells: int) -> slice:
-    """Of `cells` cells over `start … start+length`, those that meet `0 … limit`."""
-    first, last = max(-start, 0), min(limit - start, length)
-    return slice(first * cells // length, -(-last * cells // length))
 
 
 def _placed(job: Job, request: Request, attempt: int, source: Source) -> Placed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from aliaug_edge.generation.folder import Record
 from aliaug_edge.generation.sample import FAILED, KEPT, REJECTED
 from aliaug_edge.labels import sheet
 
+UNNAMED = "unnamed"  # in a dataset of an earlier version
 STATUSES = (KEPT, REJECTED, FAILED)
 
 
@@ -24,6 +26,7 @@ class Summary:
     rejected: int
     failed: int
     per_class: Mapping[str, Mapping[str, int]]
+    signatures: Mapping[str, int]  # of the rejected: how often each failure was the reason
     first_reason: str | None
     contact_sheet: str | None
     engine: str
@@ -32,8 +35,8 @@ class Summary:
     images_per_s: float
 
     def counts(self) -> dict[str, Any]:
-        """What summary.json holds: counts in total and per class."""
-        names = ("requested", *STATUSES, "per_class")
+        """What summary.json holds: counts in total, per class and per failure."""
+        names = ("requested", *STATUSES, "per_class", "signatures")
         return {name: getattr(self, name) for name in names}
 
 
@@ -46,11 +49,14 @@ def summarise(
 ) -> Summary:
     """The summary of `records`, of which `made` came from this call."""
     per_class: dict[str, dict[str, int]] = {}
+    signatures: Counter[str] = Counter()
     first_reason, engine = None, ""
     for index in sorted(records):
         record = records[index]
         counts = per_class.setdefault(record["defect_class"], dict.fromkeys(STATUSES, 0))
         counts[record["status"]] += 1
+        if record["status"] == REJECTED:
+            signatures[record.get("signature") or UNNAMED] += 1
         first_reason = first_reason or record["reason"]
         engine = record["engine"]
     contact_sheet = out_dir / sheet.NAME
@@ -59,6 +65,7 @@ def summarise(
         requested=len(records),
         **{status: sum(c[status] for c in per_class.values()) for status in STATUSES},
         per_class=dict(sorted(per_class.items())),
+        signatures=dict(sorted(signatures.items())),
         first_reason=first_reason,
         contact_sheet=str(contact_sheet) if contact_sheet.is_file() else None,
         engine=engine,

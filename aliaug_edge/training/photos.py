@@ -50,13 +50,15 @@ class Defect:
 
     `shapes` are the same defects' outlines at full size. `severity` is the rank of the contrast
     within the class, in (0, 1), so that a severity drawn uniformly at generation reproduces the
-    strengths that were seen; `read_defect` puts the contrast itself there.
+    strengths that were seen; `read_defect` puts the contrast itself there. `group` names the
+    physical part.
     """
 
     defect_class: str
     spots: tuple[tuple[Patch, Window], ...]
     shapes: tuple[MaskShape, ...]
     severity: float
+    group: str
 
 
 def read_defect(sample: Sample, crop: int, rng: np.random.Generator) -> tuple[Defect, Path | None]:
@@ -79,7 +81,7 @@ def read_defect(sample: Sample, crop: int, rng: np.random.Generator) -> tuple[De
         spots += [(patch, _within(box, region, factor, patch.mask)) for box in inside]
     shapes = tuple(_owned(shape_at(mask, box)) for box in boxes)
     return (
-        Defect(sample.defect_class, tuple(spots), shapes, _contrast(patches)),
+        Defect(sample.defect_class, tuple(spots), shapes, _contrast(patches), sample.group),
         sample.good_path if other else None,
     )
 

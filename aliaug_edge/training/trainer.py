@@ -29,6 +29,7 @@ from aliaug_edge.training.config import TrainConfig
 from aliaug_edge.training.defects import DefectSource, draw_defects, load_source, mask_bank
 from aliaug_edge.training.loop import LoopSettings, run_loop
 from aliaug_edge.training.precision import autocast_for
+from aliaug_edge.training.reals import save_limits
 from aliaug_edge.training.run_folder import (
     ADAPTERS_DIR,
     CLASSES,
@@ -191,6 +192,7 @@ def _save(generator: Generator, config: TrainConfig, source: DefectSource, run_d
     shapes: dict[str, Any] = dict(pack(mask_bank(source)))
     np.savez_compressed(packed, **shapes)
     files.write_bytes(run_dir / MASKS, packed.getvalue())
+    save_limits(run_dir, (d for items in source.defects.values() for d in items), config.size)
     seen = ((name, imaging.load_image(path)) for name, path in source.photos.items())
     files.write_bytes(
         run_dir / fingerprints.FILE, fingerprints.to_bytes(fingerprints.describe(seen))

@@ -136,7 +136,7 @@ def test_what_is_made_beyond_the_border_is_not_judged(planned):
     change[12:52, 7:57] = np.where(mask > 0, 50, 0)[..., None]
     result = produce(job, prepared, Answer(change))
     assert result.status == KEPT
-    assert result.scores is not None
-    assert result.scores.change_inside == pytest.approx(50, abs=0.01)
+    assert result.judgement is not None
+    assert result.judgement.scores.change_inside == pytest.approx(50, abs=0.01)
     change[:12] = 120  # and damage there is cut off
-    assert produce(job, prepared, Answer(change)).scores == result.scores
+    assert produce(job, prepared, Answer(change)).judgement == result.judgement
