@@ -8,13 +8,15 @@ from typing import Annotated, Optional
 import typer
 
 from aliaug_edge.cli.require import require
-from aliaug_edge.extras import TRAIN
+from aliaug_edge.extras import EXPORT, EXPORT_EXTRAS, TRAIN
 
+NAMES = "mask-size, steps, lora, ablations, data-size or real-synthetic."
 STUDY_NEEDS = (*TRAIN, "onnxruntime")
+EXPORTING = ("data-size", "real-synthetic")
 
 
 def study(
-    name: Annotated[str, typer.Argument(help="mask-size, steps, lora or ablations.")],
+    name: Annotated[str, typer.Argument(help=NAMES)],
     data: Annotated[
         Path, typer.Option(help="Folder of photos and masks (see `ali-aug data check`).")
     ],
@@ -40,6 +42,8 @@ def study(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Ask one question about the method; resumable, with table, JSON and charts."""
+    if name in EXPORTING:
+        require((*EXPORT, "scipy"), EXPORT_EXTRAS)
     require(STUDY_NEEDS, "train,cpu")
     from dataclasses import replace
 

@@ -10,8 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aliaug_edge.errors import DataError
-from aliaug_edge.evaluation.folds import Fold, evaluation_folds, is_small, two_folds
+from aliaug_edge.errors import AliAugError, DataError
+from aliaug_edge.evaluation.folds import (
+    Fold,
+    evaluation_folds,
+    is_small,
+    two_folds,
+    with_fewer,
+)
 
 Lists = dict[str, dict[str, list[str]]]
 
@@ -211,3 +217,22 @@ def test_masks_that_cover_everything_are_named_before_anything_is_trained(produc
 
     with pytest.raises(DataError, match=r"1_mask.png is full.*4_mask.png is full"):
         evaluation_folds(product)
+
+
+def test_fewer_defects_leave_the_test_side_and_the_good_photos(product: Path) -> None:
+    fold = evaluation_folds(product, exchange=False)[0]
+    few = with_fewer(fold, 3, product, seed=0)
+    assert sorted(s.defect_class for s in few.train) == ["crack", "crack", "pit"]
+    assert set(few.train) < set(fold.train)
+    assert (few.test, few.train_good, few.test_good) == (
+        fold.test,
+        fold.train_good,
+        fold.test_good,
+    )
+    assert set(with_fewer(fold, 2, product, seed=0).train) < set(few.train)
+
+
+def test_fewer_defects_than_classes_are_refused(product: Path) -> None:
+    fold = evaluation_folds(product, exchange=False)[0]
+    with pytest.raises(AliAugError, match="max_defects 1: expected at least 2, one per class"):
+        with_fewer(fold, 1, product, seed=0)

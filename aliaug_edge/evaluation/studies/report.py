@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +24,7 @@ SPREAD = {
     "scenes": "Median over the scenes, with the quartiles.",
 }
 UNKNOWN = "–"
+TEXT_WIDTH = 100
 Document = dict[str, Any]
 
 
@@ -81,7 +83,8 @@ def table_text(document: Document) -> str:
         left = [cell.ljust(width) for cell, width in zip(line[:2], widths[:2], strict=True)]
         right = [cell.rjust(width) for cell, width in zip(line[2:], widths[2:], strict=True)]
         lines.append("  ".join([*left, *right]).rstrip())
-    return "\n".join([*lines, "", document["spread"], *document["notes"]]) + "\n"
+    words = [textwrap.fill(note, TEXT_WIDTH) for note in (document["spread"], *document["notes"])]
+    return "\n".join([*lines, "", *words]) + "\n"
 
 
 def page_text(document: Document) -> str:

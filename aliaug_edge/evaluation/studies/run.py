@@ -7,6 +7,7 @@ from pathlib import Path
 
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.evaluation.studies.ablations import ablations
+from aliaug_edge.evaluation.studies.detecting import data_size, real_synthetic
 from aliaug_edge.evaluation.studies.lora import lora
 from aliaug_edge.evaluation.studies.mask_size import mask_size
 from aliaug_edge.evaluation.studies.report import Document, document_of, write_report
@@ -18,6 +19,8 @@ STUDIES: dict[str, Callable[[StudySettings, Parts, Say], Result]] = {
     "steps": steps,
     "lora": lora,
     "ablations": ablations,
+    "data-size": data_size,
+    "real-synthetic": real_synthetic,
 }
 OF_ONE_RUN = ("mask-size", "steps")
 
