@@ -112,8 +112,9 @@ def declare(out: Path, protocol: dict[str, Any]) -> None:
             before = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise OutputError(f"{path} is not JSON ({error}); choose another folder") from error
-        if before != json.loads(files.json_text(protocol)):
-            changed = ", ".join(sorted(k for k in protocol if before.get(k) != protocol[k]))
+        now = json.loads(files.json_text(protocol))
+        if before != now:
+            changed = ", ".join(sorted(k for k in now if before.get(k) != now[k]))
             raise OutputError(
                 f"{out} was begun with another protocol ({changed or 'other keys'} differ); go on "
                 "with the same options on the same photos, or choose another folder"
