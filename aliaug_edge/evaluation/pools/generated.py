@@ -92,4 +92,5 @@ def _made(job: Job, placement: Placement, seed: int, pipeline: Pipeline) -> Resu
 
 def _job(bundle: Bundle, blend: str, count: int, seed: int, engine: str) -> Job:
     settings = RunSettings(count=max(1, count), seed=seed, blend=blend, labels=(), engine=engine)
-    return Job(bundle, check_settings(settings, bundle), Sources(None, None, (64, 64)), {})
+    sources = Sources(None, None, (64, 64))
+    return Job(bundle, check_settings(settings, bundle), sources, {}, bundle.quality())
