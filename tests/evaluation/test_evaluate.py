@@ -229,12 +229,7 @@ def test_our_generator_is_trained_on_the_train_side_and_evaluated(data, tmp_path
         base=str(base),
     )
     out = tmp_path / "out"
-    try:
-        document = evaluate(settings, out, workers=1, say=quietly)
-    except AliAugError as error:  # two steps make no defects: then it says so, and can go on
-        assert "passed its quality limits" in str(error)
-        assert (out / "generators" / "fold-0" / "text" / "bundle").is_dir()
-        return
+    document = evaluate(settings, out, workers=1, say=quietly)
     fold = json.loads((out / "protocol.json").read_text())["folds"][0]
     learned = out / "generators" / "fold-0" / "text" / "run"
     from aliaug_edge.bundle import load_bundle
