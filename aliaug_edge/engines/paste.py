@@ -1,0 +1,241 @@
+"""uint8 in, uint8 out: cut, generate and blend on the device, copies hidden behind computing.
+
+Two streams. While image n is computed, image n + 1 is copied to the device and the files of image
+n - 1 are encoded by whoever takes the results. One copy carries all that an image needs, one graph
+launch computes it, one copy brings back the pixels.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+
+from aliaug_edge.engines.buffers import Block, Layout, PinnedBlock, layout_of
+from aliaug_edge.engines.jobs import Pasted, PasteJob, fill
+from aliaug_edge.engines.kernels import FIELDS, Sizes
+from aliaug_edge.engines.latents import LatentCache
+from aliaug_edge.engines.shapes import bind_specs, free_dimensions
+from aliaug_edge.engines.tensorrt import TensorRtEngine
+from aliaug_edge.errors import AliAugError
+from aliaug_edge.tensors import TensorSpec
+
+CACHE_MIB = 256
+SLOTS = 2
+PIXELS = ("image", "mask")  # made on the device; every other input comes with the job
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """What a batch under way has of its own on both sides, and when its steps are done."""
+
+    given: PinnedBlock
+    given_device: Block
+    made: PinnedBlock
+    made_device: Block
+    uploaded: int
+    computed: int
+
+
+class PastePipeline:
+    """`engine`, which must be entered, at one size and batch. A context manager.
+
+    Raises:
+        GpuMemoryError: no room. TensorRtError: the engine was not built for this size and batch.
+    """
+
+    def __init__(
+        self,
+        engine: TensorRtEngine,
+        size_hw: tuple[int, int],
+        batch: int = 1,
+        cache_mib: int = CACHE_MIB,
+    ) -> None:
+        self._engine = engine
+        self._cuda = engine.cuda
+        self._sizes = Sizes(batch, *size_hw)
+        self._cache_bytes = cache_mib * 2**20
+        self._specs = bind_specs(engine.inputs, free_dimensions(size_hw, batch))
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> PastePipeline:
+        engine, cuda = self._engine, self._cuda
+        cuda.activate()
+        with contextlib.ExitStack() as stack:
+            self._copies = cuda.new_stream()
+            stack.callback(cuda.drop_stream, self._copies)
+            shapes = {s.name: tuple(int(n) for n in s.shape) for s in self._specs}
+            self._ready = engine.make_ready(shapes)
+            self.memory = stack.enter_context(self._ready.memory)
+            self._kernels = engine.kernels()
+            given, made, work = self._layouts()
+            self._given = self.memory.block(given, "inputs")
+            self._made = self.memory.block(made, "outputs")
+            self._work = self.memory.block(work, "blending")
+            self._slots = [self._new_slot(stack, given, made) for _ in range(SLOTS)]
+            self.cache = LatentCache(
+                self.memory, self._ready.chain, self._sizes.batch, self._cache_bytes
+            )
+            stack.callback(self._settle)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.close()
+
+    def paste(self, batches: Iterable[Sequence[PasteJob]]) -> Iterator[list[Pasted]]:
+        """The results of `batches`, in order, each of at most the pipeline's batch. While a result
+        is looked at, the next batch is computed.
+
+        Raises:
+            AliAugError: a batch too large, or a window of another size. GpuError: the GPU failed;
+                the results given before stand.
+        """
+        under_way: tuple[_Slot, int] | None = None
+        for index, jobs in enumerate(batches):
+            self._check(jobs)
+            self._cuda.activate()
+            slot = self._slots[index % SLOTS]
+            keys = self._upload(slot, jobs)
+            self._compute(slot, keys)
+            if under_way is not None:
+                yield self._download(*under_way)
+            under_way = (slot, len(jobs))
+        if under_way is not None:
+            yield self._download(*under_way)
+
+    def _check(self, jobs: Sequence[PasteJob]) -> None:
+        if not 1 <= len(jobs) <= self._sizes.batch:
+            raise AliAugError(
+                f"tensorrt | expected 1 to {self._sizes.batch} jobs in a batch, got {len(jobs)}"
+            )
+        size = (self._sizes.height, self._sizes.width)
+        for job in jobs:
+            if (job.window.height, job.window.width) != size:
+                raise AliAugError(
+                    f"tensorrt | expected a window of {size[0]} x {size[1]} pixels, got "
+                    f"{job.window.height} x {job.window.width}"
+                )
+
+    def _upload(self, slot: _Slot, jobs: Sequence[PasteJob]) -> list[str]:
+        """Fill the slot, a short batch with its last job again, and send it off."""
+        keys = []
+        for item in range(self._sizes.batch):
+            keys.append(fill(slot.given.arrays, item, jobs[min(item, len(jobs) - 1)]))
+        nbytes = slot.given.layout.nbytes
+        self._cuda.to_device(slot.given_device.address, slot.given.address, nbytes, self._copies)
+        self._cuda.record(slot.uploaded, self._copies)
+        return keys
+
+    def _compute(self, slot: _Slot, keys: Sequence[str]) -> None:
+        cuda, stream = self._cuda, self._engine.stream
+        cuda.wait(stream, slot.uploaded)
+        given = slot.given_device
+        cuda.on_device(self._given.address, given.address, given.layout.nbytes, stream)
+        warm = self.cache.load(keys, stream)
+        tensors = self._ready.chain.tensors.address
+        addresses = (tensors, self._given.address, self._made.address, self._work.address)
+        try:
+            self._engine.graphs.run(
+                self._graph_key(warm), addresses, lambda: self._run(int(warm)), stream
+            )
+        except AliAugError:
+            self.cache.forget()
+            raise
+        if not warm:
+            self.cache.store(keys, stream)
+        made = slot.made_device
+        cuda.on_device(made.address, self._made.address, made.layout.nbytes, stream)
+        cuda.record(slot.computed, stream)
+
+    def _run(self, first: int) -> None:
+        """The whole pipeline, from the photo's region to the patch; what the graph holds."""
+        stream, sizes, tensors = self._engine.stream, self._sizes, self._ready.chain.tensors
+        self._kernels.cut(self._given, self._work, tensors, sizes, stream)
+        for name in self._conditions():
+            nbytes = self._given.layout.fields[name].nbytes
+            self._cuda.on_device(tensors.at(name), self._given.at(name), nbytes, stream)
+        self._kernels.ramp(self._given, self._work, sizes, stream)
+        self._engine.run_chain(self._ready, first)
+        generated = tensors.at("generated")
+        patch = self._made.at("patch")
+        self._kernels.blend(generated, self._given, self._work, patch, sizes, stream)
+        self._kernels.count_broken(generated, self._made.at("broken"), sizes, stream)
+        nbytes = self._made.layout.fields["raw"].nbytes
+        self._cuda.on_device(self._made.at("raw"), generated, nbytes, stream)
+
+    def _download(self, slot: _Slot, count: int) -> list[Pasted]:
+        self._cuda.activate()
+        self._cuda.wait(self._copies, slot.computed)
+        nbytes = slot.made.layout.nbytes
+        self._cuda.to_host(slot.made.address, slot.made_device.address, nbytes, self._copies)
+        self._cuda.synchronize(self._copies)
+        made = slot.made.arrays
+        return [
+            Pasted(
+                patch=made["patch"][item].copy(),
+                raw=np.ascontiguousarray(made["raw"][item].transpose(1, 2, 0)),
+                broken=int(made["broken"][item]),
+            )
+            for item in range(count)
+        ]
+
+    def _layouts(self) -> tuple[Layout, Layout, Layout]:
+        """What comes in, what goes out, and what blending needs in between."""
+        batch, hw = self._sizes.batch, (self._sizes.height, self._sizes.width)
+        given = [
+            TensorSpec("photo", "uint8", (batch, *hw, 3)),
+            TensorSpec("painted", "uint8", (batch, *hw)),
+            TensorSpec("geometry", "int32", (batch, FIELDS)),
+            *(spec for spec in self._specs if spec.name not in PIXELS),
+        ]
+        made = [
+            TensorSpec("patch", "uint8", (batch, *hw, 3)),
+            TensorSpec("raw", "float32", (batch, 3, *hw)),
+            TensorSpec("broken", "int32", (batch,)),
+        ]
+        work = [
+            TensorSpec("shown", "uint8", (batch, *hw, 3)),
+            TensorSpec("marks", "int32", (batch, *hw)),
+            TensorSpec("spare", "int32", (batch, *hw)),
+            TensorSpec("count", "int32", (batch,)),
+        ]
+        return layout_of(given), layout_of(made), layout_of(work)
+
+    def _conditions(self) -> list[str]:
+        return [spec.name for spec in self._specs if spec.name not in PIXELS]
+
+    def _new_slot(self, stack: contextlib.ExitStack, given: Layout, made: Layout) -> _Slot:
+        events = []
+        for _ in range(2):
+            event = self._cuda.new_event()
+            stack.callback(self._cuda.drop_event, event)
+            events.append(event)
+        return _Slot(
+            self.memory.pinned(given, "inputs"),
+            self.memory.block(given, "inputs"),
+            self.memory.pinned(made, "outputs"),
+            self.memory.block(made, "outputs"),
+            *events,
+        )
+
+    def _graph_key(self, warm: bool) -> tuple[str, bool, int]:
+        return ("paste", warm, self._ready.chain.tensors.address)
+
+    def _settle(self) -> None:
+        """Nothing is freed under work that still runs."""
+        if self._cuda.lost:
+            return
+        self._cuda.activate()
+        for warm in (False, True):
+            self._engine.graphs.forget(self._graph_key(warm), self._engine.stream)
+        self._cuda.synchronize(self._engine.stream)
+        self._cuda.synchronize(self._copies)

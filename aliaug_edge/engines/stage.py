@@ -1,0 +1,172 @@
+"""One TensorRT engine and its contexts: the few calls that runs need, on 8.5 to 11.
+
+What differs between versions is asked of the object at hand, never of a version number: from 10 on
+a context is created with a strategy and told the size of its scratch memory, before that not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aliaug_edge.errors import AliAugError
+from aliaug_edge.tensors import TensorSpec
+
+PROFILE = 0  # engines are built with one optimisation profile
+_DTYPES = {
+    "FLOAT": "float32",
+    "HALF": "float16",
+    "INT64": "int64",
+    "INT32": "int32",
+    "UINT8": "uint8",
+    "BOOL": "bool",
+}
+Shape = tuple[int, ...]
+
+
+class TensorRtError(AliAugError):
+    """TensorRT refused an engine or a run."""
+
+
+class Log:
+    """TensorRT's messages: errors are kept for ours, the rest is dropped."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def logger(self, trt: Any) -> Any:
+        """An object that TensorRT takes as its logger."""
+
+        def log(_: Any, severity: Any, message: str) -> None:
+            if severity.name in ("ERROR", "INTERNAL_ERROR"):
+                self._last = " ".join(message.split())
+
+        def init(this: Any) -> None:
+            trt.ILogger.__init__(this)
+
+        return type("Logger", (trt.ILogger,), {"log": log, "__init__": init})()
+
+    def take(self) -> str:
+        """What the last error said, once."""
+        said, self._last = self._last, ""
+        return said or "TensorRT does not say why"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A deserialised engine. In `inputs` and `outputs` a free dimension is -1."""
+
+    name: str
+    engine: Any
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    log: Log
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Device memory that a run needs beside weights and bound tensors."""
+        size = getattr(self.engine, "device_memory_size_v2", None)
+        return int(self.engine.device_memory_size if size is None else size)
+
+    def context(self, trt: Any) -> Context:
+        """A new context whose scratch memory is ours to give.
+
+        Raises:
+            TensorRtError: TensorRT cannot make one.
+        """
+        strategies = getattr(trt, "ExecutionContextAllocationStrategy", None)
+        if strategies is None:
+            made = self.engine.create_execution_context_without_device_memory()
+        else:
+            made = self.engine.create_execution_context(strategies.USER_MANAGED)
+        if made is None:
+            raise TensorRtError(f"{self.name} | no execution context: {self.log.take()}")
+        return Context(self, made)
+
+
+@dataclass(frozen=True)
+class Context:
+    """An execution context of a stage."""
+
+    stage: Stage
+    context: Any
+
+    def set_shapes(self, shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+        """Choose the inputs' shapes; the outputs' shapes by name.
+
+        Raises:
+            TensorRtError: a shape is outside what the engine was built for.
+        """
+        for spec in self.stage.inputs:
+            self._check_profile(spec.name, shapes[spec.name])
+            self._require(
+                self.context.set_input_shape(spec.name, shapes[spec.name]), f"shape of {spec.name}"
+            )
+        found = {s.name: tuple(self.context.get_tensor_shape(s.name)) for s in self.stage.outputs}
+        for name, shape in found.items():
+            self._require(all(length > 0 for length in shape), f"shape {shape} of {name}")
+        return found
+
+    def use_scratch(self, address: int, nbytes: int) -> None:
+        """Work in device memory at `address`, shared by all that never run at the same time."""
+        if hasattr(self.context, "set_device_memory"):
+            self.context.set_device_memory(address, nbytes)
+        else:
+            self.context.device_memory = address
+
+    def bind(self, name: str, address: int) -> None:
+        """Read or write the tensor `name` at a device address.
+
+        Raises:
+            TensorRtError: the engine has no such tensor.
+        """
+        self._require(self.context.set_tensor_address(name, address), f"address of {name}")
+
+    def enqueue(self, stream: int) -> None:
+        """Put one run on `stream`.
+
+        Raises:
+            TensorRtError: TensorRT could not.
+        """
+        self._require(self.context.execute_async_v3(stream), "run")
+
+    def _check_profile(self, name: str, shape: Shape) -> None:
+        low, _, high = map(tuple, self.stage.engine.get_tensor_profile_shape(name, PROFILE))
+        fits = len(shape) == len(low) and all(
+            a <= b <= c for a, b, c in zip(low, shape, high, strict=True)
+        )
+        if not fits:
+            raise TensorRtError(
+                f"{self.stage.name} | {name} of shape {list(shape)} is outside what this engine "
+                f"was built for, {list(low)} to {list(high)}; build it for that size and batch: "
+                "ali-aug build BUNDLE --size HxW --batch N"
+            )
+
+    def _require(self, done: object, what: str) -> None:
+        if not done:
+            raise TensorRtError(f"{self.stage.name} | {what} refused: {self.stage.log.take()}")
+
+
+def load_stage(trt: Any, runtime: Any, name: str, plan: bytes, log: Log) -> Stage:
+    """Deserialise a plan that was checked before: the bytes run code.
+
+    Raises:
+        TensorRtError: TensorRT does not take it, or it has a tensor of a dtype that we do not know.
+    """
+    engine = runtime.deserialize_cuda_engine(plan)
+    if engine is None:
+        raise TensorRtError(
+            f"{name} | TensorRT {trt.__version__} does not take this engine: {log.take()}; "
+            "run: ali-aug build"
+        )
+    inputs: list[TensorSpec] = []
+    outputs: list[TensorSpec] = []
+    for index in range(engine.num_io_tensors):
+        tensor = engine.get_tensor_name(index)
+        kind = engine.get_tensor_dtype(tensor).name
+        if kind not in _DTYPES:
+            raise TensorRtError(f"{name} | tensor {tensor} has dtype {kind}; run: ali-aug build")
+        side = inputs if engine.get_tensor_mode(tensor) == trt.TensorIOMode.INPUT else outputs
+        side.append(TensorSpec(tensor, _DTYPES[kind], tuple(engine.get_tensor_shape(tensor))))
+    return Stage(name, engine, tuple(inputs), tuple(outputs), log)

@@ -1,0 +1,399 @@
+"""cuda-python's driver and NVRTC modules over a `Machine`: real names, real status tuples."""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import threading
+from typing import Any
+
+import numpy as np
+
+from support.gpu import compiler
+from support.gpu.machine import Machine, RuleBroken, Stream, Work
+
+Status = tuple[Any, ...]
+
+
+class CUresult(enum.IntEnum):
+    CUDA_SUCCESS = 0
+    CUDA_ERROR_INVALID_VALUE = 1
+    CUDA_ERROR_OUT_OF_MEMORY = 2
+    CUDA_ERROR_NOT_INITIALIZED = 3
+    CUDA_ERROR_INVALID_CONTEXT = 201
+    CUDA_ERROR_ECC_UNCORRECTABLE = 214
+    CUDA_ERROR_NOT_FOUND = 500
+    CUDA_ERROR_ILLEGAL_ADDRESS = 700
+    CUDA_ERROR_LAUNCH_FAILED = 719
+    CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED = 900
+    CUDA_ERROR_STREAM_CAPTURE_INVALIDATED = 901
+
+
+class CUdevice_attribute(enum.IntEnum):
+    CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR = 75
+    CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR = 76
+
+
+class CUstream_flags(enum.IntEnum):
+    CU_STREAM_NON_BLOCKING = 1
+
+
+class CUevent_flags(enum.IntEnum):
+    CU_EVENT_DEFAULT = 0
+    CU_EVENT_DISABLE_TIMING = 2
+
+
+class CUstreamCaptureMode(enum.IntEnum):
+    CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1
+
+
+OK = CUresult.CUDA_SUCCESS
+
+
+class FakeDriver:
+    """`cuda.bindings.driver`. `fail` makes a call answer with an error, `lose` all from then on."""
+
+    CUdevice_attribute = CUdevice_attribute
+    CUstream_flags = CUstream_flags
+    CUevent_flags = CUevent_flags
+    CUstreamCaptureMode = CUstreamCaptureMode
+    CUresult = CUresult
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.contexts = 0
+        self.modules: dict[int, ctypes.CDLL] = {}
+        self.functions: dict[int, compiler.Kernel] = {}
+        self._current = threading.local()
+        self._failing: dict[str, tuple[int, CUresult]] = {}
+        self._lost: CUresult | None = None
+
+    def fail(self, function: str, code: CUresult, after: int = 0) -> None:
+        self._failing[function] = (after, code)
+
+    def lose(self, code: CUresult = CUresult.CUDA_ERROR_ECC_UNCORRECTABLE) -> None:
+        self._lost = code
+
+    def leaks(self) -> list[str]:
+        return [
+            *self.machine.leaks(),
+            *(f"module {m}" for m in self.modules),
+            *(["primary context"] * self.contexts),
+        ]
+
+    def __getattribute__(self, name: str) -> Any:
+        value = super().__getattribute__(name)
+        if not name.startswith("cu") or not callable(value):
+            return value
+
+        def called(*arguments: Any) -> Status:
+            code = self._verdict(name)
+            return (code,) if code else value(*arguments)
+
+        called.__name__ = name
+        return called
+
+    def _verdict(self, name: str) -> CUresult | None:
+        if self._lost is not None:
+            return self._lost
+        if name in self._failing:
+            after, code = self._failing[name]
+            self._failing[name] = (after - 1, code)
+            if after <= 0:
+                del self._failing[name]
+                return code
+        free = ("cuInit", "cuDeviceGet", "cuDevicePrimaryCtxRetain", "cuCtxSetCurrent")
+        outside = name in (*free, "cuDevicePrimaryCtxRelease", "cuDeviceGetAttribute")
+        if not outside and not getattr(self._current, "context", 0):
+            return CUresult.CUDA_ERROR_INVALID_CONTEXT
+        return None
+
+    # Device and context
+
+    def cuInit(self, flags: int) -> Status:
+        return (OK,) if flags == 0 else (CUresult.CUDA_ERROR_INVALID_VALUE,)
+
+    def cuDeviceGet(self, ordinal: int) -> Status:
+        return OK, ordinal
+
+    def cuDeviceGetAttribute(self, attribute: CUdevice_attribute, device: int) -> Status:
+        del device
+        return OK, 8 if attribute == 75 else 7
+
+    def cuDevicePrimaryCtxRetain(self, device: int) -> Status:
+        self.contexts += 1
+        return OK, 77 + device
+
+    def cuDevicePrimaryCtxRelease(self, device: int) -> Status:
+        del device
+        self.contexts -= 1
+        if self.contexts < 0:
+            raise RuleBroken("the primary context is released more often than retained")
+        return (OK,)
+
+    def cuCtxSetCurrent(self, context: int) -> Status:
+        if context != 77:
+            raise RuleBroken(f"no context {context!r}")
+        self._current.context = context
+        return (OK,)
+
+    # Memory
+
+    def cuMemGetInfo(self) -> Status:
+        return OK, self.machine.total - self.machine.used(), self.machine.total
+
+    def cuMemAlloc(self, nbytes: int) -> Status:
+        if self._refuses_in_capture():
+            return (CUresult.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,)
+        if nbytes <= 0:
+            return (CUresult.CUDA_ERROR_INVALID_VALUE,)
+        if self.machine.used() + nbytes > self.machine.total:
+            return (CUresult.CUDA_ERROR_OUT_OF_MEMORY,)
+        return OK, self.machine.allocate(nbytes, pinned=False)
+
+    def cuMemFree(self, address: int) -> Status:
+        self.machine.release(address, pinned=False)
+        return (OK,)
+
+    def cuMemHostAlloc(self, nbytes: int, flags: int) -> Status:
+        del flags
+        return OK, self.machine.allocate(nbytes, pinned=True)
+
+    def cuMemFreeHost(self, address: int) -> Status:
+        self.machine.release(address, pinned=True)
+        return (OK,)
+
+    def cuMemcpyHtoDAsync(self, target: int, source: int, nbytes: int, stream: int) -> Status:
+        return self._copy("copy to device", target, source, nbytes, stream, (False, True))
+
+    def cuMemcpyDtoHAsync(self, target: int, source: int, nbytes: int, stream: int) -> Status:
+        return self._copy("copy to host", target, source, nbytes, stream, (True, False))
+
+    def cuMemcpyDtoDAsync(self, target: int, source: int, nbytes: int, stream: int) -> Status:
+        return self._copy("copy on device", target, source, nbytes, stream, (False, False))
+
+    def _copy(
+        self,
+        name: str,
+        target: int,
+        source: int,
+        nbytes: int,
+        stream: int,
+        pinned: tuple[bool, bool],
+    ) -> Status:
+        machine = self.machine
+        found = machine.find(target, nbytes).pinned, machine.find(source, nbytes).pinned
+        if found != pinned:
+            raise RuleBroken(f"{name}: target and source pinned {found}, expected {pinned}")
+
+        def run() -> None:
+            machine.view(target, nbytes)[:] = machine.view(source, nbytes)
+
+        machine.put(stream, Work(name, [(source, nbytes)], [(target, nbytes)], run))
+        return (OK,)
+
+    def cuMemsetD8Async(self, target: int, value: int, nbytes: int, stream: int) -> Status:
+        def run() -> None:
+            self.machine.view(target, nbytes)[:] = value
+
+        self.machine.put(stream, Work("set", [], [(target, nbytes)], run))
+        return (OK,)
+
+    # Streams and events
+
+    def cuStreamCreate(self, flags: int) -> Status:
+        if flags != 1:
+            raise RuleBroken("a blocking stream waits for the default stream")
+        handle = self.machine.handle()
+        self.machine.streams[handle] = Stream()
+        return OK, handle
+
+    def cuStreamDestroy(self, stream: int) -> Status:
+        self.machine.stream(stream)
+        del self.machine.streams[stream]
+        return (OK,)
+
+    def cuStreamSynchronize(self, stream: int) -> Status:
+        if self._refuses_in_capture():
+            return (CUresult.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,)
+        found = self.machine.stream(stream)
+        self.machine.wait_on_host({**found.clock, stream: len(found.queue)})
+        self.machine.trace.append("synchronize")
+        return (OK,)
+
+    def cuEventCreate(self, flags: int) -> Status:
+        del flags
+        handle = self.machine.handle()
+        self.machine.events[handle] = {}
+        return OK, handle
+
+    def cuEventDestroy(self, event: int) -> Status:
+        del self.machine.events[event]
+        return (OK,)
+
+    def cuEventRecord(self, event: int, stream: int) -> Status:
+        if event not in self.machine.events:
+            raise RuleBroken(f"event {event} does not exist")
+        found = self.machine.stream(stream)
+        self.machine.events[event] = {**found.clock, **found.waits, stream: len(found.queue)}
+        return (OK,)
+
+    def cuStreamWaitEvent(self, stream: int, event: int, flags: int) -> Status:
+        del flags
+        found = self.machine.stream(stream)
+        for other, tick in self.machine.events[event].items():
+            if other != stream:
+                found.waits[other] = max(found.waits.get(other, 0), tick)
+        return (OK,)
+
+    def cuEventSynchronize(self, event: int) -> Status:
+        self.machine.wait_on_host(self.machine.events[event])
+        return (OK,)
+
+    # Graphs
+
+    def cuStreamBeginCapture(self, stream: int, mode: CUstreamCaptureMode) -> Status:
+        del mode
+        found = self.machine.stream(stream)
+        if found.captured is not None:
+            raise RuleBroken(f"stream {stream} is captured already")
+        found.captured, found.invalid = [], False
+        return (OK,)
+
+    def cuStreamEndCapture(self, stream: int) -> Status:
+        found = self.machine.stream(stream)
+        works, found.captured = found.captured, None
+        if works is None:
+            raise RuleBroken(f"stream {stream} is not captured")
+        if found.invalid:
+            return CUresult.CUDA_ERROR_STREAM_CAPTURE_INVALIDATED, 0
+        handle = self.machine.handle()
+        self.machine.graphs[handle] = works
+        return OK, handle
+
+    def cuGraphInstantiate(self, graph: int, flags: int) -> Status:
+        del flags
+        self.machine.trace.append("capture")
+        return OK, self.machine.instantiate(graph)
+
+    def cuGraphLaunch(self, executable: int, stream: int) -> Status:
+        self.machine.launch(executable, stream)
+        return (OK,)
+
+    def cuGraphDestroy(self, graph: int) -> Status:
+        del self.machine.graphs[graph]
+        return (OK,)
+
+    def cuGraphExecDestroy(self, executable: int) -> Status:
+        del self.machine.executables[executable]
+        return (OK,)
+
+    # Kernels
+
+    def cuModuleLoadData(self, image: bytes) -> Status:
+        handle = self.machine.handle()
+        self.modules[handle] = compiler.load(image)
+        return OK, handle
+
+    def cuModuleUnload(self, module: int) -> Status:
+        del self.modules[module]
+        return (OK,)
+
+    def cuModuleGetFunction(self, module: int, name: bytes) -> Status:
+        handle = self.machine.handle()
+        self.functions[handle] = compiler.kernel(self.modules[module], name.decode())
+        return OK, handle
+
+    def cuLaunchKernel(
+        self,
+        function: int,
+        grid_x: int,
+        grid_y: int,
+        grid_z: int,
+        block_x: int,
+        block_y: int,
+        block_z: int,
+        shared: int,
+        stream: int,
+        parameters: tuple[tuple[Any, ...], tuple[Any, ...]],
+        extra: int,
+    ) -> Status:
+        kernel, machine = self.functions[function], self.machine
+        if (grid_z, block_y, block_z, shared, extra) != (1, 1, 1, 0, 0):
+            raise RuleBroken("our kernels use x and y of the grid, x of the block, no more")
+        values, kinds = parameters
+        if len(values) != len(kernel.parameters):
+            raise RuleBroken(f"{kernel.name} takes {kernel.parameters}, got {len(values)} values")
+        ranges: dict[bool, list[tuple[int, int]]] = {True: [], False: []}
+        for value, kind, declared in zip(values, kinds, kernel.parameters, strict=True):
+            if declared.pointer != (kind is ctypes.c_void_p):
+                raise RuleBroken(f"{kernel.name}: {declared.name} is given as {kind.__name__}")
+            if declared.pointer:
+                ranges[declared.const].append((value, machine.rest(value)))
+
+        def run() -> None:
+            real = [
+                machine.view(v, 1).ctypes.data if p.pointer else v
+                for v, p in zip(values, kernel.parameters, strict=True)
+            ]
+            kernel.run((grid_x, grid_y), block_x, real)
+
+        writes = ranges[False]
+        machine.put(stream, Work(kernel.name, ranges[True], writes, run))
+        return (OK,)
+
+    def _refuses_in_capture(self) -> bool:
+        """CUDA forbids this call while any stream of the thread is captured, and voids those."""
+        for stream in self.machine.capturing():
+            stream.invalid = True
+        return bool(self.machine.capturing())
+
+
+class FakeNvrtc:
+    """`cuda.bindings.nvrtc`: the same source, compiled as C++ for this machine."""
+
+    def __init__(self) -> None:
+        self._programs: dict[int, dict[str, bytes]] = {}
+
+    def nvrtcCreateProgram(
+        self, source: bytes, name: bytes, count: int, headers: list[bytes], names: list[bytes]
+    ) -> Status:
+        assert (count, headers, names) == (0, [], [])
+        handle = len(self._programs) + 1
+        self._programs[handle] = {"source": source, "name": name, "log": b"\0"}
+        return 0, handle
+
+    def nvrtcCompileProgram(self, program: int, count: int, options: list[bytes]) -> Status:
+        if count != len(options) or options != [b"--gpu-architecture=sm_87", b"--fmad=false"]:
+            raise RuleBroken(f"options {options}")
+        found = self._programs[program]
+        image, log = compiler.build(found["source"].decode())
+        found["log"] = log.encode() + b"\0"
+        if image is None:
+            return (6,)
+        found["image"] = image
+        return (0,)
+
+    def nvrtcGetCUBINSize(self, program: int) -> Status:
+        return 0, len(self._programs[program]["image"])
+
+    def nvrtcGetCUBIN(self, program: int, target: bytes) -> Status:
+        return self._write(target, self._programs[program]["image"])
+
+    def nvrtcGetProgramLogSize(self, program: int) -> Status:
+        return 0, len(self._programs[program]["log"])
+
+    def nvrtcGetProgramLog(self, program: int, target: bytes) -> Status:
+        return self._write(target, self._programs[program]["log"])
+
+    def nvrtcDestroyProgram(self, program: int) -> Status:
+        del self._programs[program]
+        return (0,)
+
+    def _write(self, target: bytes, content: bytes) -> Status:
+        """The bindings write into the bytes object that they are given."""
+        if len(target) != len(content):
+            raise RuleBroken(f"a buffer of {len(target)} bytes for {len(content)}")
+        memory = np.frombuffer(target, np.uint8)
+        ctypes.memmove(memory.ctypes.data, content, len(content))
+        return (0,)
