@@ -129,7 +129,7 @@ class _Sides:
 @functools.lru_cache(maxsize=2)  # a process trains one detector after another on the same photos
 def _photos(settings: EvaluationSettings, fold: Fold) -> _Sides:
     def side(samples: Sequence[Sample]) -> list[Photo]:
-        return [shrunk(p, settings.longest) for p in read_photos(samples, settings.data)]
+        return [shrunk(photo, settings.longest) for photo in read_photos(samples, settings.data)]
 
     return _Sides(side(fold.train), side(fold.train_good), side(fold.test), side(fold.test_good))
 

@@ -9,6 +9,7 @@ a class has that list, else from its whole test side, and is tried on the whole 
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -94,6 +95,17 @@ def with_fewer(fold: Fold, count: int, root: Path, seed: int) -> Fold:
         )
     few = fewer_defects(Dataset(root, "", fold.train), count, seed)
     return replace(fold, train=few.defects(TRAIN))
+
+
+def with_fewer_goods(fold: Fold, most: int) -> Fold:
+    """`fold` with at most `most` good photos on either side, chosen by their names."""
+
+    def chosen(samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
+        ranked = sorted(samples, key=lambda s: hashlib.sha256(s.image_path.name.encode()).digest())
+        kept = {sample.image_path for sample in ranked[:most]}
+        return tuple(sample for sample in samples if sample.image_path in kept)
+
+    return replace(fold, train_good=chosen(fold.train_good), test_good=chosen(fold.test_good))
 
 
 def is_small(fold: Fold) -> bool:

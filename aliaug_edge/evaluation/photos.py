@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,13 +35,13 @@ class Photo:
         return self.defect_class == GOOD
 
 
-def read_photos(samples: Iterable[Sample], root: Path) -> list[Photo]:
-    """The photos of `samples`, named relative to `root`, in the order given.
+def read_photos(samples: Iterable[Sample], root: Path) -> Iterator[Photo]:
+    """The photos of `samples`, named relative to `root`, in the order given and one at a time: all
+    of a production line's good photos do not fit into memory.
 
     Raises:
         DataError: a file is missing or unusable.
     """
-    photos = []
     for sample in samples:
         if sample.defect_class == GOOD:
             image = imaging.load_image(sample.image_path)
@@ -49,5 +49,4 @@ def read_photos(samples: Iterable[Sample], root: Path) -> list[Photo]:
         else:
             image, mask = load_pair(sample)
         name = sample.image_path.relative_to(root).as_posix()
-        photos.append(Photo(name, image, mask, sample.defect_class, sample.group))
-    return photos
+        yield Photo(name, image, mask, sample.defect_class, sample.group)

@@ -9,13 +9,14 @@ from aliaug_edge import files
 from aliaug_edge.evaluation.conditions import Condition
 from aliaug_edge.evaluation.folds import Fold
 from aliaug_edge.evaluation.generators import trained_bundle
-from aliaug_edge.evaluation.photos import Photo
+from aliaug_edge.evaluation.photos import Photo, read_photos
 from aliaug_edge.evaluation.pools.placements import Placement, plan_placements
 from aliaug_edge.evaluation.pools.store import save_pool
 from aliaug_edge.evaluation.protocol import EvaluationSettings, pool_size
 from aliaug_edge.evaluation.report.samples import save_goods
 
 Say = Callable[[str], None]
+GOODS_BYTES = 1 << 30
 SHOWN = 24  # good photos kept beside the pools, for the report
 REJECTED = "rejected.json"
 
@@ -36,14 +37,10 @@ def make_pools(
     settings: EvaluationSettings,
     fold: Fold,
     conditions: Sequence[Condition],
-    defects: Sequence[Photo],
-    goods: Sequence[Photo],
     out: Path,
     say: Say,
 ) -> None:
-    """Make every pool that `conditions` need and that is not there yet.
-
-    `defects` and `goods` are the photos of the fold's train side.
+    """Make every pool that `conditions` need and that is not there yet, from the fold's train side.
 
     Raises:
         AliAugError: a pool cannot be made, or a generator cannot be trained.
@@ -52,6 +49,8 @@ def make_pools(
     missing = [name for name in wanted if not pool_dir(out, fold, name).is_dir()]
     if not missing:
         return
+    defects = list(read_photos(fold.train, settings.data))
+    goods = _goods_that_fit(settings, fold)
     placements = plan_placements(defects, goods, pool_size(fold), settings.seed)
     shown = {p.name.rpartition("/")[2]: p.good.image for p in placements[:SHOWN]}
     save_goods(pool_dir(out, fold, ""), shown)
@@ -67,6 +66,18 @@ def make_pools(
             {str(c.blend) for c in conditions if pool_name(c) in missing and c.carrier == carrier}
         )
         _generated(settings, fold, carrier, blends, placements, out, say)
+
+
+def _goods_that_fit(settings: EvaluationSettings, fold: Fold) -> list[Photo]:
+    """Good photos of the train side, as many as `GOODS_BYTES` hold."""
+    goods: list[Photo] = []
+    taken = 0
+    for photo in read_photos(fold.train_good, settings.data):
+        taken += photo.image.nbytes
+        if goods and taken > GOODS_BYTES:
+            break
+        goods.append(photo)
+    return goods
 
 
 def _classical(

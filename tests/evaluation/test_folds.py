@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aliaug_edge.data.samples import Sample
 from aliaug_edge.errors import AliAugError, DataError
 from aliaug_edge.evaluation.folds import (
     Fold,
@@ -17,6 +18,7 @@ from aliaug_edge.evaluation.folds import (
     is_small,
     two_folds,
     with_fewer,
+    with_fewer_goods,
 )
 
 Lists = dict[str, dict[str, list[str]]]
@@ -236,3 +238,19 @@ def test_fewer_defects_than_classes_are_refused(product: Path) -> None:
     fold = evaluation_folds(product, exchange=False)[0]
     with pytest.raises(AliAugError, match="max_defects 1: expected at least 2, one per class"):
         with_fewer(fold, 1, product, seed=0)
+
+
+def test_good_photos_beyond_the_limit_are_left_out_by_name_and_not_by_order(tmp_path):
+    goods = tuple(
+        Sample(tmp_path / f"{number:03d}.png", None, "good", f"g{number}", "train")
+        for number in range(20)
+    )
+    fold = Fold(0, (), (), goods, goods[:3])
+    fewer = with_fewer_goods(fold, 5)
+    assert len(fewer.train_good) == 5
+    assert fewer.test_good == goods[:3]
+    turned = with_fewer_goods(Fold(0, (), (), goods[::-1], ()), 5)
+    assert set(turned.train_good) == set(fewer.train_good)
+    assert [goods.index(s) for s in fewer.train_good] == sorted(
+        goods.index(s) for s in fewer.train_good
+    )
