@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from aliaug_edge import files, imaging
 from aliaug_edge.errors import AliAugError
-from aliaug_edge.training import checkpoint
+from aliaug_edge.training import checkpoint, parallel
 from aliaug_edge.training.batch import Batch, seeded
 from aliaug_edge.training.step import Learner, Metrics, train_step
 
@@ -57,7 +57,8 @@ def run_loop(
 ) -> None:
     """Train to `settings.steps`, continuing from the folder's checkpoint where there is one.
 
-    `batches(step)` must depend on its argument alone. At the end the generator holds the averaged
+    `batches(step)` must depend on its argument alone; of several processes each takes its rows of
+    it, and the main one writes. At the end the generator holds the averaged
     weights where EMA is on.
 
     Raises:
@@ -66,17 +67,16 @@ def run_loop(
     """
     ema = _Ema(learner.parameters, settings.ema_decay) if settings.ema_decay else None
     start = _resume(folder, learner, ema)
-    log = _Log(folder, start, progress)
+    _start_alike(learner, ema)
+    whom = parallel.ranks()
+    log = _Log(folder, start, progress) if whom.main else None
     used = settings.adversarial_from < settings.steps
     joins = settings.adversarial_from - settings.discriminator_ahead if used else settings.steps
     for step in range(start, settings.steps):
         _set_learning_rate(learner, settings, step)
-        batch = batches(step)
-        factor = batch.image.shape[-1] // 8
-        noise = torch.randn(
-            (batch.image.shape[0], 4, batch.image.shape[-2] // 8, factor),
-            generator=seeded(settings.seed, step),
-        )
+        whole = batches(step)
+        noise = _noise(whole, settings.seed, step)[parallel.rows_of(len(whole.prompts), whom)]
+        batch = parallel.share_of(whole, whom)
         device = learner.parameters[0].device
         metrics, output = train_step(
             learner,
@@ -90,6 +90,8 @@ def run_loop(
         done = step + 1
         if ema is not None:
             ema.update(done)
+        if log is None:
+            continue
         last = done == settings.steps
         to_save = last or done % settings.checkpoint_every == 0
         log.add(metrics)
@@ -102,7 +104,19 @@ def run_loop(
             checkpoint.save_checkpoint(folder, _state(done, learner, ema))
     if ema is not None:
         ema.copy_to_parameters()
-    log.flush()
+    if log is not None:
+        log.flush()
+
+
+def _noise(batch: Batch, seed: int, step: int) -> Tensor:
+    """The step's latent noise (B, 4, H/8, W/8)."""
+    count, _, height, width = batch.image.shape
+    return torch.randn((count, 4, height // 8, width // 8), generator=seeded(seed, step))
+
+
+def _start_alike(learner: Learner, ema: _Ema | None) -> None:
+    state = learner.discriminator.state_dict().values()
+    parallel.same_start([*learner.parameters, *state, *(ema.shadow if ema is not None else [])])
 
 
 def save_strip(path: Path, batch: Batch, output: Tensor) -> None:

@@ -1,6 +1,7 @@
 """Losses that need nothing but what is at hand: no downloaded network, no hub.
 
-Every term says where it looks: under the mask, outside it, or both.
+Every term says where it looks: under the mask, outside it, or both. Divisors are those of the whole
+batch where several processes share it, so that the mean over processes is the batch's own loss.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from aliaug_edge.errors import AliAugError
+from aliaug_edge.training.parallel import divisor, mean_over_ranks
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,14 @@ class LossWeights:
 def masked_l1(a: Tensor, b: Tensor, where: Tensor) -> Tensor:
     """Mean |a − b| over the pixels where `where` (B, 1, H, W) is 1; 0 if there are none."""
     weight = where.expand_as(a)
-    return ((a - b).abs() * weight).sum() / weight.sum().clamp(min=1.0)
+    return ((a - b).abs() * weight).sum() / divisor(weight.sum())
 
 
 def inside_loss(output: Tensor, target: Tensor, mask: Tensor, paired: Tensor) -> Tensor:
     """L1 under the mask, averaged per sample: a small defect counts as much as a large one."""
     error = ((output - target).abs() * mask).sum(dim=(1, 2, 3))
     per_sample = error / (3 * mask.sum(dim=(1, 2, 3))).clamp(min=1.0)
-    return (per_sample * paired).sum() / paired.sum().clamp(min=1.0)
+    return (per_sample * paired).sum() / divisor(paired.sum())
 
 
 def gradient_loss(output: Tensor, target: Tensor, mask: Tensor, paired: Tensor) -> Tensor:
@@ -72,7 +74,7 @@ def feature_loss(ours: Sequence[Tensor], theirs: Sequence[Tensor], paired: Tenso
     weight = paired[:, None, None, None]
     total = paired.new_zeros(())
     for a, b in zip(ours, theirs, strict=True):
-        scale = b.detach().abs().mean().clamp(min=1e-3)
+        scale = mean_over_ranks(b.abs().mean()).clamp(min=1e-3)
         total = total + ((a - b.detach()).abs() * weight).mean() / scale
     return total / len(ours)
 

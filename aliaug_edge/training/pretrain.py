@@ -18,6 +18,7 @@ from aliaug_edge.model.base import Base, extras_of, generator_from, save_base
 from aliaug_edge.model.conditioning import CONDITIONINGS, Conditioning
 from aliaug_edge.model.generator import Generator
 from aliaug_edge.model.text import COLOUR_PROMPT, embed_prompts
+from aliaug_edge.training import parallel
 from aliaug_edge.training.loop import LoopSettings, run_loop
 from aliaug_edge.training.losses import LossWeights
 from aliaug_edge.training.pair_cache import pair_cache
@@ -92,6 +93,7 @@ def pretrain(settings: PretrainSettings, folder: Path, *, progress: bool = True)
     Raises:
         OutputError: `folder` holds something else, or a pretraining with other settings.
     """
+    parallel.refuse_several("ali-aug pretrain")  # one of its losses is no mean over rows
     _claim(folder, settings)
     started = time.perf_counter()
     base, generator = _new_base(settings)

@@ -17,6 +17,7 @@ from aliaug_edge.model.generator import Generator, Parts
 from aliaug_edge.training import discriminator as gan
 from aliaug_edge.training import losses
 from aliaug_edge.training.batch import Batch
+from aliaug_edge.training.parallel import average_gradients, average_metrics
 
 MAX_GRAD_NORM = 1.0
 Metrics = dict[str, float]
@@ -107,13 +108,14 @@ def train_step(
     loss = torch.stack([value.float() for value in weighted.values()]).sum()
     learner.optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    average_gradients(learner.parameters)
     grad_norm = nn.utils.clip_grad_norm_(learner.parameters, MAX_GRAD_NORM)
     learner.optimizer.step()
     metrics = {"loss": loss.item(), "grad_norm": grad_norm.item()}
     metrics |= {name: value.item() for name, value in terms.items()}
     if adversarial if discriminate is None else discriminate:
         metrics |= _discriminator_step(learner, batch, output.detach())
-    return metrics, output.detach().float()
+    return average_metrics(metrics), output.detach().float()
 
 
 def _reconstruction_terms(learner: Learner, batch: Batch, output: Tensor) -> dict[str, Tensor]:
@@ -176,5 +178,6 @@ def _discriminator_step(learner: Learner, batch: Batch, output: Tensor) -> Metri
     classes = F.cross_entropy(real.class_logits.float(), batch.class_index)  # of real ones alone
     learner.discriminator_optimizer.zero_grad(set_to_none=True)
     (hinge + 0.5 * classes).backward()
+    average_gradients(judge.parameters())
     learner.discriminator_optimizer.step()
     return {"discriminator": hinge.item(), "discriminator_classes": classes.item()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
 from collections.abc import Sequence
@@ -24,10 +25,12 @@ from aliaug_edge.model.base import EXTRAS, base_sha256, extras_of, generator_fro
 from aliaug_edge.model.generator import Generator
 from aliaug_edge.model.text import COLOUR_PROMPT, class_embeddings, class_prompt
 from aliaug_edge.model.vae import encode_with_taps
+from aliaug_edge.training import parallel
 from aliaug_edge.training.batch import WHITE
 from aliaug_edge.training.config import TrainConfig
 from aliaug_edge.training.defects import DefectSource, draw_defects, load_source, mask_bank
 from aliaug_edge.training.loop import LoopSettings, run_loop
+from aliaug_edge.training.parallel import Ranks
 from aliaug_edge.training.precision import autocast_for
 from aliaug_edge.training.reals import save_limits
 from aliaug_edge.training.run_folder import (
@@ -41,8 +44,12 @@ from aliaug_edge.training.scenes import save_scenes
 from aliaug_edge.training.step import Features, new_learner
 
 
-def train(config: TrainConfig, run_dir: Path, *, progress: bool = True) -> Path:
+def train(
+    config: TrainConfig, run_dir: Path, *, dataset: Dataset | None = None, progress: bool = True
+) -> Path:
     """Train, or continue the run in `run_dir`; returns `run_dir`.
+
+    `dataset` is what lies in `config.data`, where the caller has chosen from it.
 
     The folder ends with `config.json`, `base.json` (which weights it started from),
     `classes.json`, `adapters/{unet,vae}` in PEFT's format, `conditioning.safetensors`, `masks.npz`
@@ -53,32 +60,45 @@ def train(config: TrainConfig, run_dir: Path, *, progress: bool = True) -> Path:
         DataError: the data is not usable. OutputError: `run_dir` holds something else.
         AliAugError: the base cannot be loaded, or is not the one that the run was begun with.
     """
-    with claimed(run_dir, config):  # before the minutes that loading may take
+    with parallel.joined(config.batch_size) as whom:
+        return _train(config, run_dir, dataset, whom, progress and whom.main)
+
+
+def _train(
+    config: TrainConfig, run_dir: Path, dataset: Dataset | None, whom: Ranks, progress: bool
+) -> Path:
+    ours = claimed(run_dir, config) if whom.main else contextlib.nullcontext()
+    with ours:  # before the minutes that loading may take
         base = load_base(config.base)
         sha256 = base_sha256(base)
         check_base(run_dir, config.base, sha256)
-        source = _load_source(config, progress)
+        source = _load_source(config, dataset or _read(config), progress)
         torch.manual_seed(config.seed)
         generator = generator_from(
             base, config.conditioning, skips=config.skips, noise=config.noise
         )
         perceptual = _frozen_features(generator)
         add_adapters(generator, config.adapters)
-        note_base(run_dir, sha256)
+        if whom.main:
+            note_base(run_dir, sha256)
     prompts = class_embeddings(base.tokenizer, base.text_encoder, list(source.prompts.values()))
     _fit(config, source, generator, perceptual, prompts, run_dir, progress)
-    _save(generator.cpu(), config, source, run_dir)
+    if whom.main:
+        _save(generator.cpu(), config, source, run_dir)
     return run_dir
 
 
-def _load_source(config: TrainConfig, progress: bool) -> DefectSource:
-    dataset = load_dataset(
+def _read(config: TrainConfig) -> Dataset:
+    return load_dataset(
         Path(config.data),
         groups=Path(config.groups) if config.groups else None,
         pool=config.pool,
         seed=config.seed,
         classes=config.classes,
     )
+
+
+def _load_source(config: TrainConfig, dataset: Dataset, progress: bool) -> DefectSource:
     if config.max_defects:
         dataset = fewer_defects(dataset, config.max_defects, config.seed)
     prompts = class_prompts(dataset, config)
@@ -96,7 +116,7 @@ def _fit(
     run_dir: Path,
     progress: bool,
 ) -> None:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = parallel.device()
     generator.to(device)
     learner = new_learner(
         generator,
