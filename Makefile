@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 DATA   ?=
 OUT    ?= demo$(if $(DATA),-$(notdir $(DATA:/=)))
 
-.PHONY: setup demo test lint unit test-slow benchmarks tiny clean
+.PHONY: setup demo test lint unit test-slow test-aarch64 benchmarks tiny clean
 
 setup: $(STAMP)
 
@@ -34,6 +34,10 @@ unit: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -q -m slow
+
+# The core on an emulated 64-bit Arm CPU against x86: minutes, wants qemu and root, never in CI.
+test-aarch64: setup
+	scripts/test_aarch64.sh $(BIN)/python
 
 benchmarks: setup
 	$(BIN)/python benchmarks/generator_speed.py tiny
