@@ -77,7 +77,7 @@ def _train(
         generator = generator_from(
             base, config.conditioning, skips=config.skips, noise=config.noise
         )
-        perceptual = _frozen_features(generator)
+        perceptual = frozen_features(generator)
         add_adapters(generator, config.adapters)
         if whom.main:
             note_base(run_dir, sha256)
@@ -190,7 +190,7 @@ def _refuse_equal(prompts: dict[str, str]) -> None:
             )
 
 
-def _frozen_features(generator: Generator) -> Features:
+def frozen_features(generator: Generator) -> Features:
     """The base encoder's taps as perceptual features, copied before adapters change it."""
     vae = copy.deepcopy(generator.vae).requires_grad_(False)
     del vae.decoder

@@ -19,7 +19,7 @@ from aliaug_edge.training.defects import DefectSource, draw_defects
 from aliaug_edge.training.discriminator import PatchDiscriminator, patch_weights
 from aliaug_edge.training.losses import LossWeights
 from aliaug_edge.training.step import MAX_GRAD_NORM, Learner, train_step
-from aliaug_edge.training.trainer import _frozen_features
+from aliaug_edge.training.trainer import frozen_features
 from tests.support.bases import TEXT_WIDTH, micro_base
 
 Draw = Callable[..., Batch]
@@ -37,7 +37,7 @@ def batch(source: DefectSource) -> Batch:
 def learner() -> Learner:
     torch.manual_seed(0)
     generator = generator_from(micro_base(), "light")
-    features = _frozen_features(generator)
+    features = frozen_features(generator)
     add_adapters(generator, TrainConfig(data="").adapters)
     parameters = trainable_parameters(generator)
     discriminator = PatchDiscriminator(CLASSES, width=8)
