@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from aliaug_edge import __version__
 from aliaug_edge.cli import INTERRUPTED
+from aliaug_edge.cli.build import build
 from aliaug_edge.cli.data import data_app
 from aliaug_edge.cli.doctor import doctor
 from aliaug_edge.cli.evaluate import evaluate
@@ -89,6 +90,7 @@ app.add_typer(data_app, name="data")
 for command in (
     train,
     export,
+    build,
     generate,
     profile,
     report,

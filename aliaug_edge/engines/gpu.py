@@ -12,15 +12,18 @@ from dataclasses import dataclass
 from typing import Any
 
 _MAJOR, _MINOR = 75, 76  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_*
+_INTEGRATED = 18  # CU_DEVICE_ATTRIBUTE_INTEGRATED
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """One device: its name, compute capability ("8.7") and memory in GiB."""
+    """One device: its name, compute capability ("8.7"), memory in GiB, and whether that memory is
+    the CPU's too (`integrated`, as on a Jetson)."""
 
     name: str
     compute_capability: str
     memory_gib: float
+    integrated: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,4 +67,10 @@ def _gpu(cuda: Any, index: int) -> Gpu:
     for attribute in (_MAJOR, _MINOR):
         cuda.cuDeviceGetAttribute(ctypes.byref(value), attribute, device)
         capability.append(str(value.value))
-    return Gpu(name.value.decode(), ".".join(capability), round(memory.value / 2**30, 1))
+    cuda.cuDeviceGetAttribute(ctypes.byref(value), _INTEGRATED, device)
+    return Gpu(
+        name.value.decode(errors="replace"),
+        ".".join(capability),
+        round(memory.value / 2**30, 1),
+        bool(value.value),
+    )

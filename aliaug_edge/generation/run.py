@@ -18,7 +18,7 @@ from aliaug_edge.engines.installed import version_of
 from aliaug_edge.errors import DataError, OutputError
 from aliaug_edge.generation import folder
 from aliaug_edge.generation.assemble import assemble
-from aliaug_edge.generation.lock import exclusive
+from aliaug_edge.lock import exclusive
 from aliaug_edge.generation.pipeline import Pipeline
 from aliaug_edge.generation.placement import PlacementError
 from aliaug_edge.generation.plan import Plan, checked_plan, plan_run

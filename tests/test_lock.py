@@ -8,12 +8,12 @@ import sys
 import pytest
 
 from aliaug_edge.errors import OutputError
-from aliaug_edge.generation.lock import exclusive
+from aliaug_edge.lock import exclusive
 
 HOLD = """
 import sys
 from pathlib import Path
-from aliaug_edge.generation.lock import exclusive
+from aliaug_edge.lock import exclusive
 with exclusive(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

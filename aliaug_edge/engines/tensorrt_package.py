@@ -1,0 +1,91 @@
+"""Which TensorRT packages are installed, and what is wrong with them; nothing is imported.
+
+On the package index, `tensorrt` and `tensorrt-cuNN` are small packages that fetch the libraries
+from NVIDIA's own index when they are installed; where that fails, or only the bindings came, there
+is a `tensorrt` that cannot be imported. JetPack's packages (apt) have no pip metadata but can be
+found as modules.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+from aliaug_edge.engines.gpu import GpuProbe
+from aliaug_edge.engines.installed import Fault, version_of
+
+INSTALL = "pip install 'aliaug-edge[tensorrt]'"
+OLDEST = (8, 5)
+MODULES = ("tensorrt", "tensorrt_lean", "tensorrt_dispatch")
+_CUDA_OF = {
+    f"tensorrt{kind}-cu{major}": major
+    for kind in ("", "-lean", "-dispatch")
+    for major in (11, 12, 13)
+}
+
+
+def tensorrt_fault() -> Fault | None:
+    """Why no engine can be built here, as far as can be known without importing TensorRT."""
+    folder = _folder("tensorrt")
+    version = tensorrt_version()
+    if folder is None:
+        if version is not None:
+            return Fault(f"tensorrt {version} is installed but its module is not there", INSTALL)
+        if any(_folder(name) for name in MODULES[1:]):
+            return Fault("only TensorRT's lean runtime is installed, which builds nothing", INSTALL)
+        return Fault("TensorRT is not installed", INSTALL)
+    if version is not None and _numbers(version)[:2] < OLDEST:
+        return Fault(f"TensorRT {version} is too old: 8.5 is the oldest that is supported", INSTALL)
+    return None
+
+
+def tensorrt_version() -> str | None:
+    """The version that pip knows of; None where it is missing or came from elsewhere."""
+    names = ("tensorrt", *(name for name in sorted(_CUDA_OF) if name.count("-") == 1))
+    return next((found for name in names if (found := version_of(name)) is not None), None)
+
+
+def driver_fault(probe: GpuProbe) -> str | None:
+    """Why the driver cannot run the installed TensorRT: none, no GPU, or older than it needs."""
+    if probe.problem is not None:
+        return probe.problem
+    needed = max((major for name, major in _CUDA_OF.items() if version_of(name)), default=None)
+    if (
+        needed is None
+        or probe.cuda_version is None
+        or int(probe.cuda_version.split(".")[0]) >= needed
+    ):
+        return None
+    return (
+        f"the NVIDIA driver supports CUDA {probe.cuda_version}, the installed TensorRT needs CUDA "
+        f"{needed}: install a newer driver, or the TensorRT for CUDA "
+        f"{probe.cuda_version.split('.')[0]} (tensorrt-cu{probe.cuda_version.split('.')[0]})"
+    )
+
+
+def import_problem(error: ImportError) -> str:
+    """One line for a TensorRT that is there and cannot be imported."""
+    said = " ".join(str(error).split())
+    library = re.search(r"lib[\w.+-]+\.so[\w.]*", said)
+    if library is not None:
+        return (
+            f"TensorRT is a stub package here: its bindings are installed, its library "
+            f"{library[0]} is not; run: pip install --force-reinstall tensorrt, where NVIDIA's "
+            "package index can be reached"
+        )
+    return f"TensorRT cannot be imported ({said}); run: {INSTALL}"
+
+
+def _folder(module: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):  # blocked, or broken
+        return None
+    if spec is None:
+        return None
+    return Path(spec.origin or "")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
