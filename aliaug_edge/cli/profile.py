@@ -37,6 +37,10 @@ def profile(
     warmup_ms: Annotated[float, typer.Option(min=0, help="Warm up this long first.")] = 200.0,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the engine.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    layers: Annotated[
+        Path | None,
+        typer.Option(help="Profile TensorRT's layers too; layers_*.json, profile_*.json go here."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write the JSON here too.")
     ] = None,
@@ -60,7 +64,7 @@ def profile(
     engines = [name.strip() for name in names if name.strip()]
     rules = Rules(warmup_ms=warmup_ms, iterations=iterations)
     loaded = load_bundle(resolve_bundle(bundle))
-    measured = profile_bundle(loaded, engines, _size(size), rules, threads, notify)
+    measured = profile_bundle(loaded, engines, _size(size), rules, threads, notify, layers)
     typer.echo(json_text(measured) if as_json else profile_text(measured), nl=False)
     for warning in measured["warnings"]:
         typer.echo(f"warning: {warning}", err=True)

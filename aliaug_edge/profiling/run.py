@@ -6,7 +6,8 @@ The result is one JSON document (a public format):
     machine    cpu, cores, memory_gib, gpu …                rules     warm-up and iteration rules
     engines    per engine: spec, name, version, threads, peak_gflops_f32,
                stages   [{stage, p50_ms … count, gflop, gflops, share_of_peak}],
-               batches  [{batch, count, p50_ms, images_per_s}], images_per_s
+               batches  [{batch, count, p50_ms, images_per_s}], images_per_s,
+               gpu      only of an engine that is timed on the device: see gpu_profile
     peak_rss_mib, warnings
 
 Unknown values are null.
@@ -33,9 +34,12 @@ from aliaug_edge.profiling.device import (
     peak_rss_mib,
     runtime_version,
 )
+from aliaug_edge.profiling.gpu_peak import measured_gpu_gflops
+from aliaug_edge.profiling.gpu_profile import is_tensorrt, profile_gpu
 from aliaug_edge.profiling.latency import COV_LIMIT_PERCENT, Rules, summarise
 from aliaug_edge.profiling.peak import measured_peak_gflops
 from aliaug_edge.profiling.stages import END_TO_END, GENERATOR, STAGES, Bench, Times
+from aliaug_edge.profiling.trt_layers import write_layers
 
 BATCHES = (1, 2, 4)
 BATCH_DURATION_MS = 1000.0
@@ -51,12 +55,14 @@ def profile_bundle(
     rules: Rules | None = None,
     threads: int | None = None,
     notify: Notify = lambda _: None,
+    layers_dir: Path | None = None,
 ) -> dict[str, Any]:
     """Measure and return the document above.
 
     `engines` are specs, "onnxruntime-cpu" or "onnxruntime-cpu:1" (threads); several take turns,
     pass by pass. `size_hw` must be one that the bundle was proven at; the smallest by default.
-    `notify` hears what is being done.
+    `notify` hears what is being done. With `layers_dir`, TensorRT's layers are profiled in a pass
+    of their own, and `layers_*.json` and `profile_*.json` written there.
 
     Raises:
         AliAugError: a spec or size that cannot be used, or an engine that fails.
@@ -76,14 +82,19 @@ def profile_bundle(
         notify(f"timing {' and '.join(engines)} at {size_hw[0]} x {size_hw[1]}")
         passes = _alternate([bench.run_once for bench in benches], rules)
         notify("timing batches")
-        batches = [_time_batches(benches, batch, rules) for batch in BATCHES]
+        offered = [bench for bench in benches if bench.offered_anywhere]
+        timed = [dict(zip(offered, _time_batches(offered, n, rules), strict=True)) for n in BATCHES]
+        batches = [[latencies.get(bench) for bench in benches] for latencies in timed]
         peaks = _measure_peaks(benches, peaks)
+        gpus = [_gpu_part(bench, rules, notify, layers_dir) for bench in benches]
         entries = [
             _engine_entry(spec, bench, times, [latencies[index] for latencies in batches], peak)
             for index, (spec, bench, times, peak) in enumerate(
                 zip(engines, benches, passes, peaks, strict=True)
             )
         ]
+        for entry, gpu in zip(entries, gpus, strict=True):
+            entry |= {} if gpu is None else {"gpu": gpu}
     return {
         "bundle": model_card(bundle),
         "size": list(size_hw),
@@ -114,6 +125,8 @@ def _alternate(steps: Sequence[Callable[[], Times]], rules: Rules) -> list[list[
 
 def _time_batches(benches: Sequence[Bench], batch: int, rules: Rules) -> list[list[float]]:
     """Generator latencies per bench at `batch`, in alternation."""
+    if not benches:
+        return []
     shorter = replace(rules, min_duration_ms=min(rules.min_duration_ms, BATCH_DURATION_MS))
     with contextlib.ExitStack() as stack:
         steps = [stack.enter_context(bench.batches(batch)) for bench in benches]
@@ -129,11 +142,38 @@ def _measure_peaks(benches: Sequence[Bench], before: Sequence[float | None]) -> 
     ]
 
 
+def _gpu_part(
+    bench: Bench, rules: Rules, notify: Notify, layers_dir: Path | None
+) -> dict[str, Any] | None:
+    """What is measured on the device itself; None of an engine that runs elsewhere."""
+    engine = bench.engines["generator"]
+    if not is_tensorrt(engine):
+        return None
+    notify("measuring the card's matrix rate, and the engine on the device")
+
+    def flop(graph: str) -> float | None:
+        return flop_count(bench.bundle, graph, bench.size_hw)
+
+    gpu = profile_gpu(
+        engine,
+        lambda batch: bench.open("generator", batch),
+        bench.feeds,
+        flop,
+        measured_gpu_gflops(),
+        rules,
+    )
+    if layers_dir is not None:
+        written, notes = write_layers(engine, bench.feeds(1), layers_dir)
+        gpu["layers"] = [path.name for path in written]
+        gpu["warnings"] += notes
+    return gpu
+
+
 def _engine_entry(
     spec: str,
     bench: Bench,
     passes: Sequence[Times],
-    batches: Sequence[Sequence[float]],
+    batches: Sequence[Sequence[float] | None],
     peak: float | None,
 ) -> dict[str, Any]:
     stages = [stage for stage in (*STAGES, END_TO_END) if stage in passes[0]]
@@ -154,6 +194,7 @@ def _engine_entry(
                 "images_per_s": round(1000 * batch / summarise(latencies).mean_ms, 2),
             }
             for batch, latencies in zip(BATCHES, batches, strict=True)
+            if latencies is not None
         ],
     }
 
@@ -187,6 +228,7 @@ def _warnings(entries: Sequence[dict[str, Any]]) -> list[str]:
                 f"(limit {COV_LIMIT_PERCENT} %); close other programs, lock the clocks or set the "
                 "power mode, and measure again"
             )
+        found += [f"{entry['spec']}: {text}" for text in entry.get("gpu", {}).get("warnings", ())]
         if any((row["share_of_peak"] or 0) > 1 for row in entry["stages"]):
             found.append(
                 f"{entry['spec']}: a stage is faster than the measured peak, so something else was "

@@ -22,6 +22,7 @@ from aliaug_edge.data.procedural import defect_shape, render_surface
 from aliaug_edge.engines import Engine, open_engine
 from aliaug_edge.generation.blend import blend
 from aliaug_edge.generation.pipeline import bundle_feeds
+from aliaug_edge.profiling.gpu_profile import is_tensorrt
 from aliaug_edge.profiling.wiring import encode, encoder_passes, run_graph
 from aliaug_edge.tensors import Arrays, require_finite
 
@@ -55,9 +56,11 @@ class Bench:
         self.engines: dict[str, Engine] = {}
 
     def __enter__(self) -> Bench:
-        for graph in ("generator", *(STAGED if self.staged else ())):
-            self.engines[graph] = self._stack.enter_context(self._open(graph, 1))
-            self._engine = self.engines[graph].name  # auto decides once, for all graphs
+        self._enter("generator")
+        if is_tensorrt(self.engines["generator"]):
+            self.staged = False  # its stages are timed on the device, in one set of weights
+        for graph in STAGED if self.staged else ():
+            self._enter(graph)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -66,6 +69,11 @@ class Bench:
     @property
     def engine_name(self) -> str:
         return self.engines["generator"].name
+
+    @property
+    def offered_anywhere(self) -> bool:
+        """Whether every batch can be run, or only those that engines were built for."""
+        return not is_tensorrt(self.engines["generator"])
 
     @property
     def on_cpu(self) -> bool:
@@ -110,10 +118,8 @@ class Bench:
 
         The engine is open before the first step, so none of them counts that.
         """
-        image = imaging.load_image(self._folder / "good.png")
-        feeds = scene_feeds(self.bundle, image, self._mask, batch=batch)
-        with self._open("generator", batch) as engine:
-            wanted = {spec.name: feeds[spec.name] for spec in engine.inputs}
+        with self.open("generator", batch) as engine:
+            wanted = self.feeds(batch)
 
             def step() -> Times:
                 times: Times = {}
@@ -123,7 +129,14 @@ class Bench:
 
             yield step
 
-    def _open(self, graph: str, batch: int) -> Engine:
+    def feeds(self, batch: int) -> Arrays:
+        """The generator's inputs for `batch` times the whole scene."""
+        image = imaging.load_image(self._folder / "good.png")
+        known = scene_feeds(self.bundle, image, self._mask, batch=batch)
+        return {spec.name: known[spec.name] for spec in self.engines["generator"].inputs}
+
+    def open(self, graph: str, batch: int) -> Engine:
+        """The engine of `graph` at the bench's size, to be entered."""
         return open_engine(
             self.bundle,
             graph,
@@ -132,6 +145,10 @@ class Bench:
             batch=batch,
             threads=self.threads,
         )
+
+    def _enter(self, graph: str) -> None:
+        self.engines[graph] = self._stack.enter_context(self.open(graph, 1))
+        self._engine = self.engines[graph].name  # auto decides once, for all graphs
 
     def _run_staged(self, feeds: Arrays, times: Times) -> None:
         with _timed(times, "encode"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from aliaug_edge.profiling.gpu_profile import gpu_lines
 from aliaug_edge.profiling.latency import slowest_pass
 
 STAGE_NAMES = {
@@ -63,10 +64,13 @@ def _engine_lines(engine: dict[str, Any]) -> Iterator[str]:
     batches = ", ".join(
         f"{batch['images_per_s']:.1f} at batch {batch['batch']}" for batch in engine["batches"]
     )
-    yield f"images/s: {engine['images_per_s']:.1f} end to end; generator alone {batches}"
+    alone = f"; generator alone {batches}" if batches else ""
+    yield f"images/s: {engine['images_per_s']:.1f} end to end{alone}"
     if engine["peak_gflops_f32"] is not None:
         yield f"measured peak: {engine['peak_gflops_f32']:.0f} GFLOP/s (FP32 matrix product)"
     yield passes_text(engine)
+    if "gpu" in engine:
+        yield from gpu_lines(engine["gpu"])
 
 
 def passes_text(engine: dict[str, Any]) -> str:

@@ -1,0 +1,228 @@
+"""Traces of the TensorRT engine on the GPU in numpy: order, names, memory and what is given back.
+
+Its events have no clock: here an event's time is the number of bytes and runs that were put on its
+stream before it, so that spans are what was enqueued between two marks.
+"""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from support.bundles import make_bundle
+from support.gpu.driver import OK, CUresult, FakeDriver
+from support.gpu.rig import rig
+from support.gpu.tensorrt import Context, _Engine
+
+from aliaug_edge import imaging
+from aliaug_edge.bundle import load_bundle
+from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine
+from aliaug_edge.errors import AliAugError
+from aliaug_edge.profiling import Rules, profile_bundle, profile_text
+from aliaug_edge.profiling.gpu_peak import measured_gpu_gflops
+from aliaug_edge.profiling.gpu_profile import gpu_lines, profile_gpu
+from aliaug_edge.profiling.gpu_trace import Tracer, collect
+from aliaug_edge.profiling.stages import scene_feeds, write_scene
+from aliaug_edge.profiling.trt_layers import write_layers
+
+SIZE = (64, 64)
+QUICK = Rules(warmup_ms=0, iterations=3)
+STAGES = ["encoder", "unet", "decoder"]
+CALM = {"throttling": None, "sm_clock_mhz": None, "sm_clock_max_mhz": None}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return load_bundle(make_bundle(tmp_path_factory.mktemp("gpu") / "bundle", sizes=(SIZE,)))
+
+
+@pytest.fixture(scope="module")
+def scene(bundle, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scene")
+    mask = write_scene(folder, SIZE)
+    image = imaging.load_image(folder / "good.png")
+    names = [spec.name for spec in bundle.graphs["generator"].inputs]
+
+    def feeds(batch):
+        known = scene_feeds(bundle, image, mask, batch)
+        return {name: known[name] for name in names}
+
+    return feeds
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    def elapsed(self, start, end):
+        marks = [sum(self.machine.events[event].values()) for event in (start, end)]
+        return OK, float(marks[1] - marks[0])
+
+    monkeypatch.setattr(FakeDriver, "cuEventElapsedTime", elapsed, raising=False)
+    with rig() as made:
+        yield made
+
+
+def test_a_staged_run_times_each_stage_between_its_own_events(gpu, bundle, scene):
+    with gpu.engine(bundle) as engine, Tracer(engine, scene(1)) as tracer:
+        query = tracer.run(staged=True)
+    assert list(query.stages) == STAGES
+    assert list(query.stages.values()) == [1.0, 1.0, 1.0]  # one run each
+    assert query.h2d == len(scene(1)) and query.d2h == 1.0
+    assert query.compute == 3.0
+    assert 0 < query.enqueue < query.end_to_end
+
+
+def test_a_whole_run_is_one_graph_launch_and_gives_the_engines_result(gpu, bundle, scene):
+    with gpu.engine(bundle) as engine:
+        expected = engine.infer(scene(1))["generated"]
+        with Tracer(engine, scene(1)) as tracer:
+            tracer.run(staged=False)
+            query = tracer.run(staged=False)
+            assert tracer.graphed
+            assert query.compute == 1.0 and query.stages == {}
+            assert (tracer.ready.made.arrays["generated"] == expected).all()
+
+
+def test_where_graphs_are_off_that_is_said(gpu, bundle, scene):
+    with gpu.engine(bundle, cuda_graph=False) as engine, Tracer(engine, scene(1)) as tracer:
+        assert tracer.run(staged=False).compute == 3.0
+        assert not tracer.graphed
+
+
+def test_the_rules_decide_how_many_runs_count(gpu, bundle, scene):
+    with gpu.engine(bundle) as engine, Tracer(engine, scene(1)) as tracer:
+        assert len(collect(tracer, QUICK, staged=False)) == 3
+
+
+def profiled(gpu, bundle, scene, flop=lambda _: 4e9, peak=1000.0):
+    def open_batch(batch):
+        return gpu.engine(bundle, size_hw=SIZE, batch=batch)
+
+    with open_batch(1) as engine:
+        return profile_gpu(engine, open_batch, scene, flop, peak, QUICK, lambda: dict(CALM))
+
+
+def test_the_part_about_the_gpu_is_whole(gpu, bundle, scene):
+    found = profiled(gpu, bundle, scene)
+    assert [row["name"] for row in found["queries"]] == [
+        "enqueue",
+        "h2d",
+        "compute",
+        "d2h",
+        "end_to_end",
+    ]
+    assert [row["stage"] for row in found["stages"]] == STAGES
+    assert found["stages"][0]["gflops"] == 4000.0  # 4 GFLOP in 1 ms
+    assert found["floor"] == {
+        "gflop": 4.0,
+        "peak_gflops_f16": 1000.0,
+        "floor_ms": 4.0,
+        "share": 4.0,
+    }
+    json.dumps(found, allow_nan=False)
+    text = "\n".join(gpu_lines(found))
+    assert "FLOP floor 4.000 ms" in text and "decoder" in text
+
+
+def test_skips_and_scratch_are_told_apart(gpu, bundle, scene):
+    memory = profiled(gpu, bundle, scene)["memory"]
+    side, channels = SIZE[0], 3
+    taps = sum(channels * (side >> level) ** 2 * 4 for level in range(4))
+    assert memory["skips_mib"] == pytest.approx(taps / 2**20, abs=0.01)
+    assert memory["scratch_mib"] == pytest.approx(2**16 / 2**20, abs=0.01)
+    assert memory["device_used_mib"] > memory["skips_mib"] + memory["scratch_mib"]
+
+
+def test_a_batch_that_was_not_built_is_named_and_costs_nothing_else(gpu, bundle, scene):
+    rows = {row["batch"]: row for row in profiled(gpu, bundle, scene)["batches"]}
+    assert list(rows) == [1, 2, 4, 8]
+    assert rows[4]["images_per_s"] > 0
+    assert "outside what this engine was built for" in rows[8]["problem"]
+    assert rows[8]["images_per_s"] is None
+
+
+def test_without_flops_or_a_rate_there_is_no_floor(gpu, bundle, scene):
+    floor = profiled(gpu, bundle, scene, flop=lambda _: None)["floor"]
+    assert floor["share"] is floor["floor_ms"] is None
+    assert profiled(gpu, bundle, scene, peak=None)["stages"][0]["share_of_peak"] is None
+
+
+def test_a_profile_of_a_bundle_carries_it(gpu, bundle, monkeypatch):
+    def opening(opened, graph, *, size_hw, batch, **_):
+        assert graph == "generator"  # its stages are timed inside it
+        return gpu.engine(opened, size_hw=size_hw, batch=batch)
+
+    monkeypatch.setattr("aliaug_edge.profiling.stages.open_engine", opening)
+    monkeypatch.setattr("aliaug_edge.profiling.run.measured_gpu_gflops", lambda: 1e5)
+    document = profile_bundle(bundle, ["tensorrt"], None, QUICK)
+    (entry,) = document["engines"]
+    assert entry["gpu"]["cuda_graph"] is True
+    assert entry["batches"] == []
+    assert "encode" not in [row["stage"] for row in entry["stages"]]
+    assert "on the device (CUDA events)" in profile_text(document)
+
+
+def test_engines_elsewhere_have_no_such_part(bundle):
+    document = profile_bundle(bundle, ["onnxruntime-cpu"], None, QUICK, threads=1)
+    assert "gpu" not in document["engines"][0]
+
+
+class IProfiler:
+    def __init__(self):
+        self.ready = True
+
+
+def with_profiler(monkeypatch, trt, layers):
+    """Give the runtime what the layer profile needs: `layers`, and two a run, of 1 and 3 ms."""
+    plain = Context.execute_async_v3
+
+    def execute(context, stream):
+        done = plain(context, stream)
+        if hasattr(context, "profiler"):
+            assert context.profiler.ready  # an uninitialised base crashes in TensorRT
+            for name, ms in (("conv", 1.0), ("norm", 3.0)):
+                context.profiler.report_layer_time(name, ms)
+        return done
+
+    def inspector(_):
+        said = {"json": json.dumps({"Layers": layers, "Bindings": []})}
+        return SimpleNamespace(get_engine_information=said.__getitem__)
+
+    monkeypatch.setattr(Context, "execute_async_v3", execute)
+    monkeypatch.setattr(_Engine, "create_engine_inspector", inspector, raising=False)
+    trt.IProfiler = IProfiler
+    trt.LayerInformationFormat = SimpleNamespace(JSON="json")
+
+
+def test_layers_and_their_times_are_written_per_stage(gpu, bundle, scene, tmp_path, monkeypatch):
+    with_profiler(monkeypatch, gpu.trt, [{"Name": "conv", "LayerType": "Conv"}])
+    with gpu.engine(bundle) as engine:
+        written, notes = write_layers(engine, scene(1), tmp_path / "layers", runs=4)
+    assert notes == []
+    assert [path.name for path in written] == [
+        f"{kind}_{stage}.json" for stage in STAGES for kind in ("layers", "profile")
+    ]
+    times = json.loads((tmp_path / "layers/profile_unet.json").read_text())
+    assert times[0] == {"count": 4}
+    assert [row["percentage"] for row in times[1:]] == [25.0, 75.0]
+
+
+def test_layers_without_details_are_noted(gpu, bundle, scene, tmp_path, monkeypatch):
+    with_profiler(monkeypatch, gpu.trt, ["conv"])
+    with gpu.engine(bundle) as engine:
+        _, notes = write_layers(engine, scene(1), tmp_path, runs=1)
+    assert notes[0] == "encoder: built without layer details; its layers have names only"
+
+
+def test_a_gpu_that_fails_leaves_nothing_behind(gpu, bundle, scene):
+    with gpu.engine(bundle) as engine, pytest.raises(AliAugError), Tracer(engine, scene(1)) as t:
+        gpu.driver.fail("cuMemcpyDtoHAsync", CUresult.CUDA_ERROR_INVALID_VALUE)
+        t.run(staged=True)
+
+
+def test_the_rate_is_that_of_real_products_and_null_where_they_cannot_run(monkeypatch):
+    assert 0.1 < (measured_gpu_gflops("cpu", side=128, chains=(1, 9)) or 0.2) < 1e6
+
+    def refuses(*_, **__):
+        raise AliAugError("no CUDA")
+
+    monkeypatch.setattr(OnnxRuntimeEngine, "__init__", refuses)
+    assert measured_gpu_gflops() is None
