@@ -1,33 +1,31 @@
-"""ONNX Runtime behind the `Engine` protocol, on the CPU or with the CUDA provider."""
+"""ONNX Runtime behind the `Engine` protocol: on the CPU, or with its CUDA or TensorRT provider."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from aliaug_edge.bundle import GraphSpec
 from aliaug_edge.engines.base import require_entered
+from aliaug_edge.engines.binding import Bound
 from aliaug_edge.engines.gpu import probe_gpus
-from aliaug_edge.engines.installed import CUDA_LIBRARIES, CUDA_REINSTALL, onnxruntime_fault
+from aliaug_edge.engines.installed import CUDA_REINSTALL, onnxruntime_fault
+from aliaug_edge.engines.providers import CPU, GPU_PROVIDERS, LIBRARIES, TITLES, gpu_providers
 from aliaug_edge.engines.shapes import bind_specs, bound_names, free_dimensions
 from aliaug_edge.engines.threads import thread_count
 from aliaug_edge.errors import AliAugError, BundleError, MissingDependencyError
 from aliaug_edge.tensors import Arrays, TensorSpec, check_feeds
 
-Provider = Literal["cpu", "cuda", "auto"]
+Provider = Literal["cpu", "cuda", "tensorrt", "auto"]
 
-_CUDA = "CUDAExecutionProvider"
-_CPU = "CPUExecutionProvider"
-# Precision is a property of the graph: TF32 would round FP32 graphs to 10 bits behind our back.
-# Exhaustive search may pick another convolution each time, and with it other bytes.
-_CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 _DTYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -42,14 +40,18 @@ _DTYPES = {
 class OnnxRuntimeEngine:
     """One ONNX graph of a bundle in an ONNX Runtime session, which lives as long as the `with`.
 
-    `provider` "cuda" insists; "auto" takes CUDA where it works, else the CPU, and prints why on
-    stderr. `size_hw` (pixels) and `batch` fix the free dimensions, so that the graph is optimised
-    for static shapes and other feeds are refused; without them they stay free. `threads` is for the
-    CPU; see `thread_count`.
+    `provider` "cuda" and "tensorrt" insist; "auto" takes CUDA where it works, else the CPU, and
+    prints why on stderr, with `beside` after it. `size_hw` (pixels) and `batch` fix the free
+    dimensions, so that the graph is optimised for static shapes and other feeds are refused;
+    without them they stay free. `threads` is for the CPU; see `thread_count`.
+
+    On a GPU inputs and outputs are bound to the device, and a run of fixed size is a CUDA graph
+    where `cuda_graph` allows it and ONNX Runtime can capture it. `cache_dir` keeps what the
+    TensorRT provider builds; `fp16` lets that provider use the halves that the graph holds.
 
     Raises:
         MissingDependencyError: ONNX Runtime is not installed.
-        AliAugError: its installation is damaged, or CUDA was asked for and is not there.
+        AliAugError: its installation is damaged, or a GPU was asked for and is not there.
     """
 
     def __init__(
@@ -61,6 +63,10 @@ class OnnxRuntimeEngine:
         threads: int | None = None,
         size_hw: tuple[int, int] | None = None,
         batch: int | None = None,
+        cuda_graph: bool = True,
+        cache_dir: Path | None = None,
+        fp16: bool = False,
+        beside: str = "",
     ) -> None:
         self._runtime = _import_onnxruntime()
         self._graph_path = graph_path
@@ -70,15 +76,23 @@ class OnnxRuntimeEngine:
         self._dimensions = free_dimensions(size_hw, batch)
         self._inputs = bind_specs(spec.inputs, self._dimensions)
         self._outputs = bind_specs(spec.outputs, self._dimensions)
-        self._no_cuda = "the CPU was asked for" if provider == "cpu" else _no_cuda(self._runtime)
-        self._device = "cpu" if self._no_cuda else "cuda"
-        if provider == "cuda" and self._no_cuda:
-            raise _cuda_error(self._no_cuda)
+        self._wanted = "tensorrt" if provider == "tensorrt" else "cuda"
+        self._cuda_graph = cuda_graph and size_hw is not None and batch is not None
+        self._cache_dir = cache_dir
+        self._fp16 = fp16
+        self._beside = beside
+        self._no_gpu = (
+            "the CPU was asked for" if provider == "cpu" else _no_gpu(self._runtime, self._wanted)
+        )
+        self._device = "cpu" if self._no_gpu else self._wanted
+        if provider in ("cuda", "tensorrt") and self._no_gpu:
+            raise _gpu_error(self._wanted, self._no_gpu)
         self._session: Any = None
+        self._bound: Bound | None = None
 
     @property
     def name(self) -> str:
-        """ "onnxruntime-cpu" or "onnxruntime-cuda"."""
+        """ "onnxruntime-cpu", "onnxruntime-cuda" or "onnxruntime-tensorrt"."""
         return f"onnxruntime-{self._device}"
 
     @property
@@ -90,14 +104,16 @@ class OnnxRuntimeEngine:
         return self._outputs
 
     def __enter__(self) -> OnnxRuntimeEngine:
-        session = self._cuda_session() if self._device == "cuda" else None
+        session = self._gpu_session() if self._device != "cpu" else None
         if session is None:
             session = self._cpu_session()
         self._check_session(session)
         self._session = session
+        if self._device != "cpu":
+            self._bound = Bound(self._runtime, session, "cuda", self._outputs)
         if self._asked == "auto":
-            reason = self._no_cuda or "a GPU answers and ONNX Runtime can use it"
-            print(f"engine: {self.name} ({reason})", file=sys.stderr)
+            reason = self._no_gpu or "a GPU answers and ONNX Runtime can use it"
+            print(f"engine: {self.name} ({reason}{self._beside})", file=sys.stderr)
         return self
 
     def __exit__(
@@ -107,42 +123,86 @@ class OnnxRuntimeEngine:
         trace: TracebackType | None,
     ) -> None:
         self._session = None
+        self._bound = None
 
     def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         """See `Engine.infer`."""
         require_entered(self.name, self._session is not None)
         check_feeds(self.name, self._inputs, feeds)
-        names = [tensor.name for tensor in self._outputs]
-        try:
+        with self._failures():
+            if self._bound is not None:
+                made = self._bound.run(feeds)
+                return {name: np.array(value.numpy()) for name, value in made.items()}
+            names = [tensor.name for tensor in self._outputs]
             return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+
+    def run_on_device(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
+        """As `infer`, but outputs stay on the device as OrtValues, valid until the next call, and
+        `feeds` may be outputs of other engines: so taps go from encoder to decoder as they lie.
+
+        Raises:
+            AliAugError: not entered, or the runtime failed; or this engine replays a CUDA graph,
+                which reads the addresses that it was captured with and no others.
+        """
+        require_entered(self.name, self._session is not None)
+        if self._bound is not None and self._cuda_graph:
+            raise AliAugError(f"{self.name} | tensors on the device need cuda_graph=False")
+        if self._bound is None:
+            self._bound = Bound(self._runtime, self._session, "cpu", self._outputs)
+        with self._failures():
+            return self._bound.run(feeds)
+
+    @contextlib.contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
         except Exception as error:  # the runtime's errors have no common class of their own
             raise AliAugError(
                 f"{self.name} | {self._graph_path.name} failed while running: {_one_line(error)}"
+                f"{_hint(error)}"
             ) from error
 
     def _cpu_session(self) -> Any:
         try:
-            return self._new_session([_CPU])
+            return self._new_session([CPU])
         except Exception as error:
             raise BundleError(
                 f"{self.name} | {self._graph_path} cannot be loaded: {_one_line(error)}; "
                 "export the bundle again"
             ) from error
 
-    def _cuda_session(self) -> Any:
-        """A session on CUDA; None where CUDA does not start and the CPU may take over."""
+    def _gpu_session(self) -> Any:
+        """A session on the GPU; None where it does not start and the CPU may take over."""
+        name = GPU_PROVIDERS[self._wanted]
         try:
-            session = self._new_session([(_CUDA, _CUDA_OPTIONS), _CPU])
-            if _CUDA in session.get_providers():
+            session = self._captured_session() or self._new_session(self._providers(captured=False))
+            if name in session.get_providers():
                 return session
             # ONNX Runtime does not raise when a provider's libraries are missing.
-            self._no_cuda = f"the CUDA provider did not start; its libraries: {CUDA_LIBRARIES}"
+            self._no_gpu = (
+                f"the {TITLES[self._wanted]} provider did not start; its libraries: "
+                f"{LIBRARIES[self._wanted]}"
+            )
         except Exception as error:
-            self._no_cuda = f"the CUDA provider did not start: {_one_line(error)}"
-        if self._asked == "cuda":
-            raise _cuda_error(self._no_cuda)
+            self._no_gpu = f"the {TITLES[self._wanted]} provider did not start: {_one_line(error)}"
+        if self._asked != "auto":
+            raise _gpu_error(self._wanted, self._no_gpu)
         self._device = "cpu"
         return None
+
+    def _captured_session(self) -> Any:
+        """A session that replays a CUDA graph; None where it cannot, as when a node of the graph
+        has no CUDA kernel: then every run is enqueued kernel by kernel."""
+        if not self._cuda_graph:
+            return None
+        try:
+            return self._new_session(self._providers(captured=True))
+        except Exception:  # the same without a graph says what is wrong, if more than that is
+            self._cuda_graph = False
+            return None
+
+    def _providers(self, *, captured: bool) -> list[Any]:
+        return gpu_providers(self._wanted, self._cache_dir, fp16=self._fp16, captured=captured)
 
     def _new_session(self, providers: list[Any]) -> Any:
         """Without the runtime's own fallback, which prints on stdout and changes device mid-run."""
@@ -192,10 +252,10 @@ def _import_onnxruntime() -> Any:
         ) from error
 
 
-def _no_cuda(runtime: Any) -> str | None:
-    """Why CUDA cannot be used, as far as can be known before a session exists."""
-    if _CUDA not in runtime.get_available_providers():
-        return "the installed onnxruntime has no CUDA provider"
+def _no_gpu(runtime: Any, wanted: str) -> str | None:
+    """Why a GPU provider cannot be used, as far as can be known before a session exists."""
+    if GPU_PROVIDERS[wanted] not in runtime.get_available_providers():
+        return f"the installed onnxruntime has no {TITLES[wanted]} provider"
     problem = probe_gpus().problem
     if problem is None and hasattr(runtime, "preload_dlls"):
         with contextlib.redirect_stdout(sys.stderr):  # it reports by print
@@ -203,11 +263,18 @@ def _no_cuda(runtime: Any) -> str | None:
     return problem
 
 
-def _cuda_error(reason: str) -> AliAugError:
+def _gpu_error(wanted: str, reason: str) -> AliAugError:
     return AliAugError(
-        f"onnxruntime-cuda | cannot be used: {reason}; choose onnxruntime-cpu, or on a machine "
+        f"onnxruntime-{wanted} | cannot be used: {reason}; choose onnxruntime-cpu, or on a machine "
         f"with an NVIDIA GPU run: {CUDA_REINSTALL}"
     )
+
+
+def _hint(error: BaseException) -> str:
+    """What to lower, where the runtime says that memory ran out."""
+    said = str(error).lower()
+    short = any(words in said for words in ("out of memory", "failed to allocate", "bad_alloc"))
+    return "; out of memory: lower the batch or the size" if short else ""
 
 
 def _one_line(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from dataclasses import dataclass
 
 from aliaug_edge.bundle import Bundle
@@ -15,17 +16,20 @@ from aliaug_edge.engines.installed import (
     onnxruntime_has_cuda,
 )
 from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine, Provider
+from aliaug_edge.engines.plan import Here
+from aliaug_edge.engines.store import FOLDER, find_plans
+from aliaug_edge.engines.tensorrt_package import INSTALL, MODULES, driver_fault
 from aliaug_edge.errors import AliAugError
 
 AUTO = "auto"
 TENSORRT = "tensorrt"
-TENSORRT_LATER = "comes with `ali-aug build`, not in this release"
 _PROVIDERS: dict[str, Provider] = {
-    AUTO: "auto",
     "onnxruntime-cpu": "cpu",
     "onnxruntime-cuda": "cuda",
+    "onnxruntime-tensorrt": "tensorrt",
 }
-ENGINES = (*_PROVIDERS, TENSORRT)
+ENGINES = (AUTO, *_PROVIDERS, TENSORRT)
+_ORT_CACHE = "onnxruntime"  # beside the engines of `ali-aug build`
 
 
 @dataclass(frozen=True)
@@ -51,32 +55,91 @@ def open_engine(
     """An engine for one graph of `bundle`, to be entered with `with`.
 
     `size_hw` in pixels and `batch` make the shapes static; `threads` as in `thread_count`.
-    "auto" is CUDA where it works, else the CPU; it prints its reason on stderr when entered.
+    "auto" takes the fastest that is valid here, in this order: TensorRT, where `ali-aug build` made
+    engines for this GPU, this TensorRT and this size; ONNX Runtime with CUDA; ONNX Runtime on the
+    CPU. It prints its reason on stderr when entered.
 
     Raises:
         AliAugError: no such engine, or it cannot run here.
         BundleError: no such graph.
     """
-    if engine == TENSORRT:
-        raise AliAugError(f"engine tensorrt {TENSORRT_LATER}; choose onnxruntime-cpu or auto")
-    if engine not in _PROVIDERS:
+    if engine not in ENGINES:
         raise AliAugError(
             f"unknown engine {engine!r}{_nearest(engine)}; there are {', '.join(ENGINES)}"
         )
+    bundle.graph_path(graph)
+    size = Size(size_hw, batch)
+    if engine == TENSORRT:
+        return _tensorrt(bundle, graph, size)
+    if engine == AUTO:
+        return _fastest(bundle, graph, size, threads)
+    return _onnxruntime(bundle, graph, size, threads, _PROVIDERS[engine])
+
+
+@dataclass(frozen=True)
+class Size:
+    """What is known of the shapes: (height, width) in pixels and the batch, None where free."""
+
+    hw: tuple[int, int] | None
+    batch: int | None
+
+
+def _fastest(bundle: Bundle, graph: str, size: Size, threads: int | None) -> Engine:
+    if probe_gpus().problem is not None:  # no engine for a GPU has to be asked
+        return _onnxruntime(bundle, graph, size, threads, "auto")
+    try:
+        why = "the fastest; built for this GPU by `ali-aug build`"
+        return _tensorrt(bundle, graph, size, why)
+    except AliAugError as error:
+        beside = f"; tensorrt would be faster: {error}"
+        return _onnxruntime(bundle, graph, size, threads, "auto", beside)
+
+
+def _onnxruntime(
+    bundle: Bundle,
+    graph: str,
+    size: Size,
+    threads: int | None,
+    provider: Provider,
+    beside: str = "",
+) -> Engine:
     return OnnxRuntimeEngine(
         bundle.graph_path(graph),
         bundle.graphs[graph],
-        provider=_PROVIDERS[engine],
+        provider=provider,
         threads=threads,
-        size_hw=size_hw,
-        batch=batch,
+        size_hw=size.hw,
+        batch=size.batch,
+        cache_dir=bundle.root / FOLDER / _ORT_CACHE,
+        fp16=bundle.precision == "fp16",
+        beside=beside,
+    )
+
+
+def _tensorrt(bundle: Bundle, graph: str, size: Size, chosen: str = "") -> Engine:
+    """Refuses, in this order: no GPU, no TensorRT, no engine that fits. The order matters: without
+    a driver, TensorRT ends the process."""
+    from aliaug_edge.engines.building.machine import require_gpu, this_platform
+    from aliaug_edge.engines.tensorrt import TensorRtEngine, import_runtime
+
+    gpu = require_gpu()
+    runtime = import_runtime()
+    here = Here(gpu.compute_capability, gpu.name, runtime.__version__, this_platform())
+    plans = find_plans(bundle, graph, here, size.hw, size.batch)
+    return TensorRtEngine(
+        bundle.graphs[graph],
+        plans,
+        size_hw=size.hw,
+        batch=size.batch,
+        trt=runtime,
+        chosen=chosen,
     )
 
 
 def engine_choices() -> list[EngineChoice]:
     """Every engine and whether it can run here. Imports no runtime and starts none."""
     fault, gpus = onnxruntime_fault(), probe_gpus()
-    return [_cpu_choice(fault), _cuda_choice(fault, gpus), _tensorrt_choice()]
+    return [_cpu_choice(fault), _cuda_choice(fault, gpus), _tensorrt_choice(gpus)]
 
 
 def _cpu_choice(fault: Fault | None) -> EngineChoice:
@@ -98,8 +161,22 @@ def _cuda_choice(fault: Fault | None, probe: GpuProbe) -> EngineChoice:
     return EngineChoice(name, True, f"{probe.gpus[0].name}, CUDA {probe.cuda_version} driver", "")
 
 
-def _tensorrt_choice() -> EngineChoice:
-    return EngineChoice(TENSORRT, False, TENSORRT_LATER, "")
+def _tensorrt_choice(probe: GpuProbe) -> EngineChoice:
+    missing = not any(_importable(name) for name in MODULES)
+    install = INSTALL if missing else ""
+    problem = driver_fault(probe)
+    if problem is not None:
+        return EngineChoice(TENSORRT, False, problem, install)
+    if missing:
+        return EngineChoice(TENSORRT, False, "TensorRT is not installed", install)
+    return EngineChoice(TENSORRT, True, f"{probe.gpus[0].name}; engines: ali-aug build", "")
+
+
+def _importable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # blocked
+        return False
 
 
 def _nearest(name: str) -> str:

@@ -140,7 +140,7 @@ class Context:
             raise TensorRtError(
                 f"{self.stage.name} | {name} of shape {list(shape)} is outside what this engine "
                 f"was built for, {list(low)} to {list(high)}; build it for that size and batch: "
-                "ali-aug build BUNDLE --size HxW --batch N"
+                "ali-aug build BUNDLE --sizes HxW --batches N"
             )
 
     def _require(self, done: object, what: str) -> None:

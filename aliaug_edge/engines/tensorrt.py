@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,13 +22,11 @@ from aliaug_edge.engines.graph import Graphs
 from aliaug_edge.engines.kernels import Kernels, Sizes
 from aliaug_edge.engines.shapes import bind_specs, free_dimensions
 from aliaug_edge.engines.stage import Log, Shape, Stage, load_stage
+from aliaug_edge.engines.tensorrt_package import INSTALL, MODULES, import_problem
 from aliaug_edge.errors import BundleError, MissingDependencyError
 from aliaug_edge.tensors import Arrays, TensorSpec, check_feeds
 
 NAME = "tensorrt"
-INSTALL = "pip install 'aliaug-edge[tensorrt]'"
-# The full package, then the runtime that only runs version-compatible plans and their dispatcher.
-PACKAGES = ("tensorrt", "tensorrt_lean", "tensorrt_dispatch")
 SHAPES = 4  # kept ready at once; each has its tensors on the device
 
 Plans = Sequence[tuple[str, Callable[[], bytes]]]
@@ -51,7 +50,8 @@ class TensorRtEngine:
     "unet", "decoder"; `read` gives the bytes of a plan and checks them first, since deserialising
     runs code. `size_hw` and `batch` fix the free dimensions, as in `OnnxRuntimeEngine`; without
     them every shape that the plans were built for can be fed. `cuda_graph` False enqueues call by
-    call. `trt` and `bindings` are the runtime's and cuda-python's modules, found when left out.
+    call; `chosen` is the reason to print when entered. `trt` and `bindings` are the runtime's and
+    cuda-python's modules, found when left out.
 
     A context manager. `infer` takes and gives host arrays; `PastePipeline` works in uint8.
 
@@ -68,6 +68,7 @@ class TensorRtEngine:
         size_hw: tuple[int, int] | None = None,
         batch: int | None = None,
         cuda_graph: bool = True,
+        chosen: str = "",
         trt: Any = None,
         bindings: tuple[Any, Any] | None = None,
     ) -> None:
@@ -76,6 +77,7 @@ class TensorRtEngine:
         self._outputs = bind_specs(spec.outputs, dimensions)
         self._plans = tuple(plans)
         self._cuda_graph = cuda_graph
+        self._chosen = chosen
         self.cuda = Cuda(bindings)  # asks the driver first: TensorRT without one is a crash
         self.trt = trt or import_runtime()
         self._stack = contextlib.ExitStack()
@@ -112,6 +114,8 @@ class TensorRtEngine:
             self.graphs = stack.enter_context(Graphs(self.cuda, enabled=self._cuda_graph))
             stack.callback(self._settle)
             self._stack = stack.pop_all()
+        if self._chosen:
+            print(f"engine: {self.name} ({self._chosen})", file=sys.stderr)
         return self
 
     def __exit__(
@@ -250,16 +254,17 @@ def import_runtime() -> Any:
     Raises:
         MissingDependencyError: none is, or it cannot be imported.
     """
-    reasons = []
-    for package in PACKAGES:
+    problem = ""
+    for package in MODULES:
         try:
             module = importlib.import_module(package)
+        except ModuleNotFoundError as error:
+            if error.name != package:
+                problem = problem or import_problem(error)
         except ImportError as error:
-            reasons.append(f"{package}: {' '.join(str(error).split())}")
-            continue
-        if hasattr(module, "Runtime"):
-            return module
-        reasons.append(f"{package}: a stub without a Runtime")
-    raise MissingDependencyError(
-        f"TensorRT cannot be imported ({'; '.join(reasons)}); run: {INSTALL}"
-    )
+            problem = problem or import_problem(error)
+        else:
+            if hasattr(module, "Runtime"):
+                return module
+            problem = problem or f"{package} is a stub without a runtime; run: {INSTALL}"
+    raise MissingDependencyError(problem or f"TensorRT is not installed; run: {INSTALL}")

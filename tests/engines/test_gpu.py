@@ -19,7 +19,7 @@ int cuDeviceGetCount(int *n) { *n = COUNT; return 0; }
 int cuDeviceGet(int *d, int i) { *d = i; return 0; }
 int cuDeviceGetName(char *s, int n, int d) { strncpy(s, d ? "Other" : "Orin", n); return 0; }
 int cuDeviceTotalMem_v2(size_t *b, int d) { *b = (size_t)(d + 1) << 34; return 0; }
-int cuDeviceGetAttribute(int *v, int a, int d) { *v = a == 75 ? 8 : 7; return 0; }
+int cuDeviceGetAttribute(int *v, int a, int d) { *v = a == 75 ? 8 : a == 76 ? 7 : 0; return 0; }
 """
 
 

@@ -217,7 +217,7 @@ def test_without_onnxruntime_the_install_line_is_given(
 @pytest.fixture
 def cuda_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """The probe finds nothing wrong, and yet ONNX Runtime silently opens the session on the CPU."""
-    monkeypatch.setattr("aliaug_edge.engines.onnxruntime._no_cuda", lambda _: None)
+    monkeypatch.setattr("aliaug_edge.engines.onnxruntime._no_gpu", lambda *_: None)
 
 
 @pytest.mark.skipif(installed.onnxruntime_has_cuda(), reason="this onnxruntime has CUDA")

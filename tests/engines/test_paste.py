@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from support.bundles import make_bundle
+from support.gpu.full import make_full_bundle
 from support.gpu.rig import STAGED, Rig, rig
 
 from aliaug_edge import assets, crops
 from aliaug_edge.bundle import Bundle, load_bundle
-from aliaug_edge.data.procedural import render_surface
 from aliaug_edge.engines.jobs import PasteJob
 from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine
 from aliaug_edge.engines.paste import PastePipeline
+from aliaug_edge.errors import AliAugError
 from aliaug_edge.generation.blend import blend
 from aliaug_edge.generation.pipeline import bundle_feeds
+from aliaug_edge.profiling.wiring import encode, run_graph
 
 SIZE = (64, 64)
 
@@ -37,10 +43,7 @@ def job(
     grey: bool = False,
 ) -> PasteJob:
     rng = np.random.default_rng([seed, 5])
-    pixels = render_surface(photo, *photo_hw)
-    if not grey:
-        pixels = np.clip(pixels.astype(int) + rng.integers(-9, 9, pixels.shape), 0, 255)
-    pixels = np.asarray(pixels, np.uint8)
+    pixels = np.random.default_rng(photo).integers(0, 256, (*photo_hw, 3), dtype=np.uint8)
     if grey:
         pixels = np.repeat(pixels[..., :1], 3, axis=2)
     mask = np.zeros(photo_hw, np.uint8)
@@ -73,8 +76,9 @@ def on_cpu(bundle: Bundle, jobs: list[PasteJob]) -> list[tuple[Any, Any]]:
         known = bundle_feeds(
             bundle, shown[None], mask[None], [bundle.class_names[0]], [0], [0.0]
         ) | {name: value[None] for name, value in one.conditions.items()}
-        for engine in engines.values():
-            known |= engine.infer({spec.name: known[spec.name] for spec in engine.inputs})
+        known = encode(engines, known)
+        for graph in ("unet", "decoder"):
+            known = run_graph(engines, graph, known)
         raw = known["generated"][0].transpose(1, 2, 0)
         results.append((raw, blend(shown, mask, shown, raw, mode=one.mode, grey=one.grey)))
     return results
@@ -111,3 +115,145 @@ def test_the_shipped_bundle_gives_the_same_pixels(tiny: Bundle) -> None:
     jobs = [job(tiny, seed, size=size, photo=seed, photo_hw=(150, 140)) for seed in range(3)]
     with rig() as gpu:
         assert differing(pasted(gpu, tiny, jobs), on_cpu(tiny, jobs)) == 0
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_grey_stays_grey_and_differs_by_a_rounding_at_most(bundle: Bundle, eager: bool) -> None:
+    jobs = [job(bundle, seed, photo=seed, grey=True) for seed in range(3)]
+    with rig(eager=eager) as gpu:
+        found = pasted(gpu, bundle, jobs)
+    for one, (_, patch) in zip(found, on_cpu(bundle, jobs), strict=True):
+        assert (one.patch == one.patch[..., :1]).all()
+        # The sum of three products is rounded in another order by the CPU's matrix product.
+        assert np.abs(one.patch.astype(int) - patch).max() <= 1
+        assert (one.patch != patch).mean() < 1e-3
+
+
+@pytest.mark.parametrize("photo_hw", [(40, 300), (300, 40), (33, 50), (1, 80), (64, 64)])
+def test_a_window_beyond_the_border_is_reflected_as_on_the_cpu(
+    bundle: Bundle, photo_hw: tuple[int, int]
+) -> None:
+    jobs = [job(bundle, 3, photo_hw=photo_hw, corner=(0, photo_hw[1] - 20))]
+    with rig() as gpu:
+        assert differing(pasted(gpu, bundle, jobs), on_cpu(bundle, jobs)) == 0
+
+
+@pytest.mark.parametrize("top_left", [(-30, -40), (60, 90), (-10, 100), (-64, 0), (96, 120)])
+def test_any_window_is_cut_as_on_the_cpu(bundle: Bundle, top_left: tuple[int, int]) -> None:
+    one = job(bundle, 1)
+    mask = np.full_like(one.mask, 255)
+    moved = dataclasses.replace(one, mask=mask, window=crops.Window(*top_left, *SIZE))
+    with rig() as gpu:
+        assert differing(pasted(gpu, bundle, [moved]), on_cpu(bundle, [moved])) == 0
+
+
+def test_batches_give_what_single_images_give_the_last_one_short(bundle: Bundle) -> None:
+    jobs = [job(bundle, seed, photo=seed % 3) for seed in range(7)]
+    with rig() as gpu:
+        assert differing(pasted(gpu, bundle, jobs, batch=3), on_cpu(bundle, jobs)) == 0
+
+
+def test_jobs_that_do_not_fit_are_refused_and_the_pipeline_lives_on(bundle: Bundle) -> None:
+    good = job(bundle, 0)
+    wide = dataclasses.replace(good, window=crops.Window(0, 0, 64, 96))
+    with rig() as gpu, gpu.engine(bundle) as engine, PastePipeline(engine, SIZE, 2) as pipeline:
+        with pytest.raises(AliAugError, match="window of 64 x 64 pixels, got 64 x 96"):
+            list(pipeline.paste([[wide]]))
+        with pytest.raises(AliAugError, match="1 to 2 jobs in a batch, got 3"):
+            list(pipeline.paste([[good] * 3]))
+        assert [len(results) for results in pipeline.paste([[good] * 2])] == [2]
+
+
+def test_values_that_are_not_finite_are_counted_for_their_own_image(tmp_path: Path) -> None:
+    broken = load_bundle(make_bundle(tmp_path / "nan", gain=float("nan")))
+    jobs = [job(broken, seed) for seed in range(2)]
+    with rig() as gpu:
+        found = pasted(gpu, broken, jobs, batch=2)
+    for one in found:
+        assert one.broken == np.count_nonzero(~np.isfinite(one.raw)) > 0
+
+
+def test_a_good_image_is_encoded_once_for_all_its_defects(bundle: Bundle) -> None:
+    """Three defects at one window of each of two images, in turns."""
+    base = [job(bundle, 0, photo=i) for i in range(2)]
+    jobs = []
+    for seed in range(3):
+        for one in base:
+            other = job(bundle, seed + 1)
+            jobs.append(dataclasses.replace(one, conditions=other.conditions))
+    with rig() as gpu:
+        found = pasted(gpu, bundle, jobs)
+        names = [name for name in gpu.machine.trace if name == "encoder"]
+    assert differing(found, on_cpu(bundle, jobs)) == 0
+    assert len(names) <= 3  # two images; the graph's own runs are not named
+
+
+@pytest.mark.parametrize("cache_mib", [0, 1, 64])
+def test_what_is_cached_is_bounded_and_never_another_images(bundle: Bundle, cache_mib: int) -> None:
+    order = [0, 1, 0, 2, 1, 3, 4, 5, 6, 7, 0, 0, 7, 1]
+    jobs = [job(bundle, i, photo=photo, size=(128, 128)) for i, photo in enumerate(order)]
+    jobs = [dataclasses.replace(one, window=crops.Window(0, 0, 128, 128)) for one in jobs]
+    with (
+        rig() as gpu,
+        gpu.engine(bundle) as engine,
+        PastePipeline(engine, (128, 128), cache_mib=cache_mib) as pipeline,
+    ):
+        found = [one for results in pipeline.paste([j] for j in jobs) for one in results]
+        assert pipeline.memory.used.get("latents", 0) <= cache_mib * 2**20
+        assert pipeline.cache.hits + pipeline.cache.misses == len(order)
+        assert pipeline.cache.hits >= (1 if cache_mib == 0 else 3)
+    assert differing(found, on_cpu(bundle, jobs)) == 0
+
+
+def test_one_pixel_of_another_image_is_not_taken_from_the_cache(bundle: Bundle) -> None:
+    one = job(bundle, 0)
+    photo = one.photo.copy()
+    photo[one.window.top + 5, one.window.left + 5, 1] ^= 128
+    jobs = [one, dataclasses.replace(one, photo=photo), one]
+    with rig() as gpu:
+        assert differing(pasted(gpu, bundle, jobs), on_cpu(bundle, jobs)) == 0
+
+
+def test_the_next_image_is_sent_before_the_last_one_is_waited_for(bundle: Bundle) -> None:
+    jobs = [job(bundle, seed, photo=seed) for seed in range(6)]
+    with rig() as gpu, gpu.engine(bundle) as engine, PastePipeline(engine, SIZE) as pipeline:
+        results = pipeline.paste([one] for one in jobs)
+        for _ in range(2):
+            next(results)
+        gpu.machine.trace.clear()
+        next(results)
+        steps = [n for n in gpu.machine.trace if n in ("copy to device", "graph", "copy to host")]
+        assert steps == ["copy to device", "graph", "copy to host"]  # of n + 1, n + 1 and n
+        results.close()
+
+
+def test_a_run_is_two_copies_and_one_launch(bundle: Bundle) -> None:
+    jobs = [job(bundle, seed, photo=seed) for seed in range(5)]
+    with (
+        rig() as gpu,
+        gpu.engine(bundle) as engine,
+        PastePipeline(engine, SIZE, cache_mib=0) as pipeline,
+    ):
+        list(pipeline.paste([one] for one in jobs))
+        gpu.machine.trace.clear()
+        list(pipeline.paste([one] for one in jobs))
+        steps = list(gpu.machine.trace)
+    assert steps.count("copy to device") == steps.count("copy to host") == len(jobs)
+    assert steps.count("graph") == len(jobs)
+    assert steps.count("synchronize") == len(jobs)
+    assert not {"encoder", "unet", "decoder", "blend", "capture"} & set(steps)
+
+
+def test_a_consumer_that_stops_early_leaves_nothing_behind(bundle: Bundle) -> None:
+    with rig() as gpu, gpu.engine(bundle) as engine, PastePipeline(engine, SIZE) as pipeline:
+        for _ in pipeline.paste([job(bundle, seed)] for seed in range(4)):
+            break
+
+
+def test_bundles_whose_mask_is_encoded_too_run_the_encoder_twice(tmp_path: Path) -> None:
+    bundle = load_bundle(make_full_bundle(tmp_path / "full"))
+    jobs = [job(bundle, seed, photo=seed // 2) for seed in range(5)]
+    with rig() as gpu:
+        found = pasted(gpu, bundle, jobs)
+    assert differing(found, on_cpu(bundle, jobs)) == 0
+    assert any((one.raw != other.raw).any() for one, other in itertools.pairwise(found))

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
+from support.gpu.rig import Rig, rig
+from support.gpu.tensorrt import plans
 
 from aliaug_edge.bundle import Bundle
 from aliaug_edge.engines import engine_choices, open_engine
+from aliaug_edge.engines import gpu as gpu_module
+from aliaug_edge.engines.gpu import GpuProbe, probe_gpus
+from aliaug_edge.engines.plan import EngineError, Here
 from aliaug_edge.errors import AliAugError, BundleError
+from aliaug_edge.generation.pipeline import Pipeline
+from aliaug_edge.tensors import Arrays
+
+Capture = pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(
@@ -16,7 +28,7 @@ from aliaug_edge.errors import AliAugError, BundleError
 def test_an_unknown_engine_is_refused_with_the_nearest_name(
     bundle: Bundle, asked: str, nearest: str
 ) -> None:
-    every = "auto, onnxruntime-cpu, onnxruntime-cuda, tensorrt"
+    every = "auto, onnxruntime-cpu, onnxruntime-cuda, onnxruntime-tensorrt, tensorrt"
     with pytest.raises(AliAugError, match=rf"did you mean {nearest}\?\); there are {every}"):
         open_engine(bundle, engine=asked)
 
@@ -26,8 +38,12 @@ def test_a_name_like_no_engine_gets_no_suggestion(bundle: Bundle) -> None:
         open_engine(bundle, engine="zzz")
 
 
-def test_tensorrt_is_announced_for_later(bundle: Bundle) -> None:
-    with pytest.raises(AliAugError, match="comes with `ali-aug build`, not in this release"):
+@pytest.mark.skipif(probe_gpus().problem is None, reason="this machine has a GPU")
+def test_tensorrt_without_a_gpu_is_refused_before_tensorrt_is_touched(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aliaug_edge.engines.tensorrt.import_runtime", lambda: 1 / 0)
+    with pytest.raises(AliAugError, match="without it, --engine onnxruntime-cpu works"):
         open_engine(bundle, engine="tensorrt")
 
 
@@ -41,4 +57,72 @@ def test_every_engine_that_cannot_run_says_why() -> None:
     assert list(choices) == ["onnxruntime-cpu", "onnxruntime-cuda", "tensorrt"]
     assert choices["onnxruntime-cpu"].available
     assert all(choice.reason for choice in choices.values())
-    assert choices["tensorrt"].reason == "comes with `ali-aug build`, not in this release"
+    assert choices["tensorrt"].available == (probe_gpus().problem is None)
+
+
+class Gpu:
+    """A machine whose driver answers, a TensorRT that is the fake one, and plans it can run."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, gpu: Rig, bundle: Bundle) -> None:
+        probe = GpuProbe((gpu_module.Gpu("Orin", "8.7", 16.0),), None, "13.1")
+        for module in ("select", "onnxruntime", "cuda", "building.machine"):
+            patch.setattr(f"aliaug_edge.engines.{module}.probe_gpus", lambda: probe)
+        patch.setattr("aliaug_edge.engines.tensorrt.import_runtime", lambda: gpu.trt)
+        patch.setattr("aliaug_edge.engines.cuda._bindings", lambda: gpu.bindings)
+        self.patch, self.bundle = patch, bundle
+        self.asked: list[Any] = []
+
+    def has_plans(self, *stages: str) -> None:
+        def find(bundle: Bundle, graph: str, here: Here, hw: Any, batch: Any) -> Any:
+            self.asked.append((graph, here, hw, batch))
+            if not stages:
+                raise EngineError("no generator engine in b: run `ali-aug build b`")
+            return plans(bundle, stages)
+
+        self.patch.setattr("aliaug_edge.engines.select.find_plans", find)
+
+
+def test_auto_takes_tensorrt_where_engines_for_this_gpu_are_there_and_says_so(
+    bundle: Bundle, feeds: Arrays, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    with rig() as gpu:
+        machine = Gpu(monkeypatch, gpu, bundle)
+        machine.has_plans("encoder", "unet", "decoder")
+        with open_engine(bundle, size_hw=(64, 96), batch=2) as engine:
+            assert engine.name == "tensorrt"
+            found = engine.infer(feeds)["generated"]
+    graph, here, hw, batch = machine.asked[0]
+    assert (graph, here.sm, here.tensorrt, hw, batch) == ("generator", "8.7", "10.3", (64, 96), 2)
+    said = capsys.readouterr().err
+    assert said == "engine: tensorrt (the fastest; built for this GPU by `ali-aug build`)\n"
+    with open_engine(bundle, engine="onnxruntime-cpu") as cpu:
+        assert np.allclose(found, cpu.infer(feeds)["generated"], atol=1e-6)
+
+
+def test_auto_says_what_would_be_faster_and_why_it_is_not_taken(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    with rig() as gpu:
+        Gpu(monkeypatch, gpu, bundle).has_plans()
+        with open_engine(bundle) as engine:
+            assert engine.name == "onnxruntime-cpu"
+    assert capsys.readouterr().err == (
+        "engine: onnxruntime-cpu (the installed onnxruntime has no CUDA provider; tensorrt would "
+        "be faster: no generator engine in b: run `ali-aug build b`)\n"
+    )
+
+
+def test_a_pipeline_of_uint8_crops_runs_on_tensorrt(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    shown = rng.integers(0, 256, (1, 64, 64, 3), dtype=np.uint8)
+    mask = np.zeros((1, 64, 64), np.uint8)
+    mask[:, 20:40, 20:40] = 255
+    asked = (shown, mask, ["crack"], [3], [0.5])
+    with rig() as gpu:
+        Gpu(monkeypatch, gpu, bundle).has_plans("encoder", "unet", "decoder")
+        with Pipeline(bundle, "tensorrt", batch=1) as pipeline:
+            found = pipeline.generate(*asked)
+    with Pipeline(bundle, "onnxruntime-cpu", batch=1) as pipeline:
+        assert np.allclose(found, pipeline.generate(*asked), atol=1e-6)

@@ -250,6 +250,11 @@ class FakeDriver:
         self.machine.wait_on_host(self.machine.events[event])
         return (OK,)
 
+    def cuEventElapsedTime(self, start: int, end: int) -> Status:
+        """A millisecond for each piece of work between two events that have passed."""
+        ticks = [sum(self.machine.events[event].values()) for event in (start, end)]
+        return OK, float(ticks[1] - ticks[0])
+
     # Graphs
 
     def cuStreamBeginCapture(self, stream: int, mode: CUstreamCaptureMode) -> Status:
