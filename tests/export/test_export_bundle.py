@@ -62,6 +62,17 @@ def models(bundle: Bundle) -> dict[str, onnx.ModelProto]:
     return {name: onnx.load(bundle.graph_path(name)) for name in GRAPHS}
 
 
+def test_the_bundle_says_which_photos_it_learned_from(fp32: Bundle) -> None:
+    seen = fp32.training_photos()
+    assert seen is not None
+    assert {name.rsplit("/", 1)[0] for name in seen.names} == {
+        "test/crack",
+        "test/stain",
+        "train/good",
+    }
+    assert len(set(seen.sha256)) == len(seen.names) == len(seen.codes)
+
+
 def test_the_bundle_loads_and_says_what_it_is(fp32: Bundle) -> None:
     assert fp32.class_names == ("crack", "stain")
     assert fp32.sizes == ((64, 64), (64, 96))
