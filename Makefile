@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 DATA   ?=
 OUT    ?= demo$(if $(DATA),-$(notdir $(DATA:/=)))
 
-.PHONY: setup demo test lint unit test-slow test-aarch64 benchmarks tiny clean
+.PHONY: setup demo test lint unit test-slow test-bindings test-aarch64 benchmarks tiny clean
 
 setup: $(STAMP)
 
@@ -38,6 +38,11 @@ test-slow: setup
 # The core on an emulated 64-bit Arm CPU against x86: minutes, wants qemu and root, never in CI.
 test-aarch64: setup
 	scripts/test_aarch64.sh $(BIN)/python
+
+# Fetches the Python bindings of each TensorRT that is supported, and holds our code against them.
+test-bindings: setup
+	$(BIN)/python scripts/tensorrt_bindings.py build/bindings
+	TENSORRT_BINDINGS=build/bindings $(BIN)/python -m pytest -q -m '' tests/engines/test_bindings.py
 
 benchmarks: setup
 	$(BIN)/python benchmarks/generator_speed.py tiny
