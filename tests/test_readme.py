@@ -19,6 +19,10 @@ SMALLER = {
     # An untrained base damages what it should leave alone: keep its images all the same.
     "generate": ["--min-change", "0", "--min-preservation", "0"],
     "profile": ["--iterations", "3", "--warmup-ms", "1"],
+    "evaluate": [
+        *("--conditions", "classic,copy-paste-1x", "--detector-steps", "2"),
+        *("--seeds", "1", "--workers", "1", "--folds", "1"),
+    ],
     "make": ["--defects", "4", "--good", "4", "--size", "96x128"],
 }
 COUNT = "4"
@@ -48,7 +52,7 @@ def run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_readme_has_the_main_job() -> None:
     used = {words[1] for words in commands()}
-    assert {"data", "train", "export", "generate", "profile", "report", "doctor"} <= used
+    assert {"data", "train", "export", "generate", "profile", "report", "doctor", "evaluate"} <= used
 
 
 def test_every_command_of_the_readme_runs(tmp_path: Path) -> None:
