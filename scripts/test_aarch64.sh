@@ -111,7 +111,7 @@ mkdir -p build/aarch64
 make_root
 install_wheels
 install_core
-qemu-aarch64-static --version | head -1
+echo "host: $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2 | xargs), $(qemu-aarch64-static --version | head -1)"
 for where in x86 own arm; do # the slow one last
   echo "$where: $("on_$where" -c "$card")"
   draw $where
