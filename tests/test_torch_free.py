@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from support.bundles import make_bundle
 
+from aliaug_edge.engines.gpu import probe_gpus
+
 TORCH_STACK = [
     "torch",
     "torchvision",
@@ -38,7 +40,7 @@ SLOW_TO_IMPORT = ["numpy", "PIL", "onnxruntime", *TORCH_STACK]
 
 # What a torch-free machine must be able to run, with the places of `places_in` filled in. Commands
 # that need torch belong in NEEDS_TORCH: there they must fail with an install line and no traceback.
-# Every command is in one of the two.
+# Every command is in one of the three.
 GENERATE = "generate {bundle} --images {images} -o {out} -n 2 --min-change 0 --min-preservation 0"
 RUNS: list[list[str]] = [
     ["doctor"],
@@ -57,6 +59,8 @@ NEEDS_TORCH: list[list[str]] = [
     ["export", "{data}", "-o", "{out}"],
     ["judge", "{bundle}"],
 ]
+# Needs no torch, but a GPU: elsewhere it says so before TensorRT is touched.
+NEEDS_GPU: list[list[str]] = [["build", "{bundle}", "--dry-run"]]
 
 BLOCK = f"""
 import json, sys
@@ -180,8 +184,20 @@ def test_a_command_that_needs_torch_says_how_to_get_it(command: list[str], tmp_p
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.skipif(probe_gpus().problem is None, reason="there is a GPU here")
+@pytest.mark.parametrize("command", NEEDS_GPU, ids=" ".join)
+def test_a_command_that_needs_a_gpu_says_so_in_one_line(command: list[str], tmp_path: Path) -> None:
+    places = places_in(tmp_path)
+    result = ali_aug(*(argument.format(**places) for argument in command))
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: TensorRT cannot be used here: no NVIDIA driver")
+    assert result.stderr.count("\n") == 1
+    assert not (places["bundle"] / "engines").exists()
+
+
 def test_every_command_is_known_to_run_without_torch_or_to_need_it() -> None:
-    known = {" ".join(words[:count]) for words in (*RUNS, *NEEDS_TORCH) for count in (1, 2)}
+    listed = (*RUNS, *NEEDS_TORCH, *NEEDS_GPU)
+    known = {" ".join(words[:count]) for words in listed for count in (1, 2)}
     assert set(registered()) <= known
 
 
