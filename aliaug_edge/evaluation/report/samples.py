@@ -22,6 +22,7 @@ from aliaug_edge.report.data import Picture, PictureRow
 from aliaug_edge.report.pictures import picture
 
 GOODS = "goods"
+OWN_PLACES = ("perlin", "cutpaste")  # pools that choose their good photos themselves
 MOST_ROWS = 8  # of each set of pools that share their placements
 _LOOKED_AT = 24  # first photos of each pool
 _LEAST_PX, _MOST_PX = 96, 320  # sides of what is shown; larger windows are scaled down
@@ -67,7 +68,8 @@ def sample_rows(out: Path) -> list[tuple[str, tuple[PictureRow, ...]]]:
             if len(chosen) < MOST_ROWS:
                 chosen.append(_row(fold, made))
         name = fold.name.replace("-", " ")
-        blocks += [(f"{name}: {', '.join(pools)}", tuple(found)) for pools, found in rows.items()]
+        for pools in sorted(rows, key=lambda pools: (-len(pools), pools)):  # comparisons first
+            blocks.append((f"{name}: {', '.join(pools)}", tuple(rows[pools])))
     return blocks
 
 
@@ -109,7 +111,7 @@ def _row(fold: Path, made: list[_Made]) -> PictureRow:
     window = _around(mask)
     pictures = [_cut(mask, window, "mask", synthetic=True)]
     good = fold / GOODS / f"{first.stem}.png"
-    if good.is_file():
+    if good.is_file() and first.pool not in OWN_PLACES:
         pictures.insert(0, _cut(imaging.load_image(good), window, "good", synthetic=False))
     pictures += [_cut(imaging.load_image(m.image), window, m.pool, synthetic=True) for m in made]
     return PictureRow(first.defect_class, f"placement {first.stem}", tuple(pictures))
