@@ -183,9 +183,9 @@ def test_a_good_image_is_encoded_once_for_all_its_defects(bundle: Bundle) -> Non
             jobs.append(dataclasses.replace(one, conditions=other.conditions))
     with rig() as gpu:
         found = pasted(gpu, bundle, jobs)
-        names = [name for name in gpu.machine.trace if name == "encoder"]
     assert differing(found, on_cpu(bundle, jobs)) == 0
-    assert len(names) <= 3  # two images; the graph's own runs are not named
+    assert gpu.machine.ran.count("encoder") == 2
+    assert gpu.machine.ran.count("decoder") == len(jobs)
 
 
 @pytest.mark.parametrize("cache_mib", [0, 1, 64])
@@ -203,6 +203,16 @@ def test_what_is_cached_is_bounded_and_never_another_images(bundle: Bundle, cach
         assert pipeline.cache.hits + pipeline.cache.misses == len(order)
         assert pipeline.cache.hits >= (1 if cache_mib == 0 else 3)
     assert differing(found, on_cpu(bundle, jobs)) == 0
+
+
+def test_batches_take_each_image_from_its_own_place_in_the_cache(bundle: Bundle) -> None:
+    """In other company and in another place of the batch than when they were encoded."""
+    base = [job(bundle, i, photo=i) for i in range(4)]
+    jobs = [base[i] for i in (0, 1, 2, 3, 3, 0, 1, 1, 2, 0)]
+    with rig() as gpu:
+        found = pasted(gpu, bundle, jobs, batch=2)
+    assert differing(found, on_cpu(bundle, jobs)) == 0
+    assert gpu.machine.ran.count("encoder") == 2
 
 
 def test_one_pixel_of_another_image_is_not_taken_from_the_cache(bundle: Bundle) -> None:

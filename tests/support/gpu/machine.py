@@ -66,12 +66,14 @@ class Stream:
 
 
 class Machine:
-    """`total` bytes of device memory. `trace` names what was done, in order."""
+    """`total` bytes of device memory. `trace` names what the host asked for, in order, `ran`
+    what the device did, with what is inside of graphs."""
 
     def __init__(self, total: int = 1 << 30, *, eager: bool = False) -> None:
         self.total = total
         self.eager = eager
         self.trace: list[str] = []
+        self.ran: list[str] = []
         self.allocations: dict[int, Allocation] = {}
         self.freed: list[Range] = []
         self.streams: dict[int, Stream] = {}
@@ -176,6 +178,7 @@ class Machine:
                 if other != stream_id:
                     self.run_until(other, at)
             stream.done += 1
+            self.ran.append(queued.work.name)
             queued.work.run()
 
     def wait_on_host(self, clock: dict[int, int]) -> None:
@@ -208,6 +211,7 @@ class Machine:
 
         def run() -> None:
             for work in works:
+                self.ran.append(work.name)
                 work.run()
 
         reads = [r for work in works for r in work.reads]
