@@ -13,6 +13,7 @@ import pytest
 from support.bundles import make_bundle
 
 from aliaug_edge.bundle import Bundle, load_bundle
+from aliaug_edge.engines.index import INDEX, add_engine, stored_engines
 from aliaug_edge.engines.plan import (
     EngineError,
     Header,
@@ -23,14 +24,7 @@ from aliaug_edge.engines.plan import (
     parse_header,
     read_plan,
 )
-from aliaug_edge.engines.store import (
-    FOLDER,
-    INDEX,
-    add_engine,
-    device_key,
-    find_plans,
-    stored_engines,
-)
+from aliaug_edge.engines.store import FOLDER, device_key, find_plans
 
 HERE = Here("8.7", "Orin", "10.3.0", "aarch64-linux")
 PLAN = bytes(range(256)) * 8

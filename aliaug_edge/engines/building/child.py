@@ -8,6 +8,7 @@ libraries that print cannot reach. When stdin ends, whoever asked is gone or has
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import json
@@ -33,7 +34,7 @@ def main(toolchain: str) -> int:
     turn = threading.Lock()  # TensorRT reports from threads of its own
 
     def answer(**document: Any) -> None:
-        with turn:
+        with turn, contextlib.suppress(BrokenPipeError):  # nobody listens: we are about to stop
             answers.write(json.dumps(document) + "\n")
             answers.flush()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,16 +20,16 @@ from aliaug_edge.engines.building.parity import MIN_PSNR_DB, Feeds, Reference, o
 from aliaug_edge.engines.building.parser_limits import check_parsable
 from aliaug_edge.engines.building.process import ask
 from aliaug_edge.engines.building.toolchain import memory_hint
-from aliaug_edge.engines.installed import onnxruntime_fault
-from aliaug_edge.engines.plan import EngineError, Header
-from aliaug_edge.engines.store import (
-    FOLDER,
+from aliaug_edge.engines.index import (
     Stored,
     add_engine,
-    device_key,
+    adopt_engines,
     readable_engines,
     sweep,
 )
+from aliaug_edge.engines.installed import onnxruntime_fault
+from aliaug_edge.engines.plan import EngineError, Header
+from aliaug_edge.engines.store import FOLDER, device_key
 from aliaug_edge.errors import OutputError
 from aliaug_edge.lock import exclusive
 
@@ -101,6 +100,7 @@ def build_bundle(
     reference = Reference(bundle, feeds)
     outcomes = []
     with exclusive(folder):
+        adopt_engines(bundle, folder, {t.graph: t.facts.sha256 for t in targets})
         have = readable_engines(bundle, folder)
         sweep(folder, have.values())
         for target in targets:
@@ -147,15 +147,14 @@ def _build_one(
             )
         if options.timing_cache:
             _keep_timing_cache(Path(job.timing_cache_out), timing_cache_path(machine))
-        data = plan.read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
+        digest = files.sha256_of_file(plan)
         name = f"{target.name}-{digest[:8]}.plan"
         header = Header(
             graph=target.graph,
             key=target.key,
             plan=name,
             plan_sha256=digest,
-            plan_bytes=len(data),
+            plan_bytes=plan.stat().st_size,
             onnx_sha256=target.facts.sha256,
             built_for=machine.here,
             precision=bundle.precision,

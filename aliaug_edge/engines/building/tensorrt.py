@@ -41,7 +41,12 @@ def build(job: BuildJob, watch: Watch) -> Made:
     trt = _module()
     log: list[str] = []
     logger = _logger(trt, log)
-    old = version_tuple(trt.__version__) < (10,)
+    number = version_tuple(trt.__version__)
+    old = number < (10,)
+    if job.version_compatible and number < (8, 6):
+        raise EngineError(
+            f"--version-compatible needs TensorRT 8.6 or newer, this is {trt.__version__}"
+        )
     builder = trt.Builder(logger)
     network = builder.create_network(legacy.creation_flags(trt) if old else _creation_flags(trt))
     _parse(trt, network, logger, job, old)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -20,9 +21,11 @@ from aliaug_edge.bundle import Bundle, load_bundle
 from aliaug_edge.engines.building import BuildOptions, build_bundle, plan_builds
 from aliaug_edge.engines.building.machine import Machine, timing_cache_path
 from aliaug_edge.engines.building.toolchain import OutOfMemoryError
+from aliaug_edge.engines.index import INDEX, stored_engines
 from aliaug_edge.engines.plan import EngineError
-from aliaug_edge.engines.store import FOLDER, INDEX, device_key, find_plans, stored_engines
+from aliaug_edge.engines.store import FOLDER, device_key, find_plans
 from aliaug_edge.errors import OutputError
+from aliaug_edge.generation.trial import trial_feeds
 from aliaug_edge.lock import exclusive
 from aliaug_edge.tensors import Arrays
 
@@ -82,6 +85,12 @@ def test_only_what_changed_is_built_again(
     shutil.copytree(bundle.root / FOLDER, moved.root / FOLDER)
     with pytest.raises(EngineError, match="vouches for engines of another bundle"):
         find_plans(moved, "encoder", machine.here, (64, 64), 1)
+    third = build_bundle(moved, options, machine, functools.partial(trial_feeds, moved))
+    assert [(outcome.name, outcome.built) for outcome in third] == [
+        ("encoder-64x64-b1", False),
+        ("unet-64x64-b1", True),  # its prompt gain is the one thing that changed
+    ]
+    assert find_plans(moved, "encoder", machine.here, (64, 64), 1)
 
 
 @pytest.mark.parametrize(
