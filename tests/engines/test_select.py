@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
-from support.gpu.rig import Rig, rig
-from support.gpu.tensorrt import plans
+from support.gpu.here import Here
+from support.gpu.rig import rig
 
 from aliaug_edge.bundle import Bundle
 from aliaug_edge.engines import engine_choices, open_engine
-from aliaug_edge.engines import gpu as gpu_module
-from aliaug_edge.engines.gpu import GpuProbe, probe_gpus
-from aliaug_edge.engines.plan import EngineError, Here
+from aliaug_edge.engines.gpu import probe_gpus
 from aliaug_edge.errors import AliAugError, BundleError
 from aliaug_edge.generation.pipeline import Pipeline
 from aliaug_edge.tensors import Arrays
@@ -60,33 +56,11 @@ def test_every_engine_that_cannot_run_says_why() -> None:
     assert choices["tensorrt"].available == (probe_gpus().problem is None)
 
 
-class Gpu:
-    """A machine whose driver answers, a TensorRT that is the fake one, and plans it can run."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, gpu: Rig, bundle: Bundle) -> None:
-        probe = GpuProbe((gpu_module.Gpu("Orin", "8.7", 16.0),), None, "13.1")
-        for module in ("select", "onnxruntime", "cuda", "building.machine"):
-            patch.setattr(f"aliaug_edge.engines.{module}.probe_gpus", lambda: probe)
-        patch.setattr("aliaug_edge.engines.tensorrt.import_runtime", lambda: gpu.trt)
-        patch.setattr("aliaug_edge.engines.cuda._bindings", lambda: gpu.bindings)
-        self.patch, self.bundle = patch, bundle
-        self.asked: list[Any] = []
-
-    def has_plans(self, *stages: str) -> None:
-        def find(bundle: Bundle, graph: str, here: Here, hw: Any, batch: Any) -> Any:
-            self.asked.append((graph, here, hw, batch))
-            if not stages:
-                raise EngineError("no generator engine in b: run `ali-aug build b`")
-            return plans(bundle, stages)
-
-        self.patch.setattr("aliaug_edge.engines.select.find_plans", find)
-
-
 def test_auto_takes_tensorrt_where_engines_for_this_gpu_are_there_and_says_so(
     bundle: Bundle, feeds: Arrays, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     with rig() as gpu:
-        machine = Gpu(monkeypatch, gpu, bundle)
+        machine = Here(monkeypatch, gpu)
         machine.has_plans("encoder", "unet", "decoder")
         with open_engine(bundle, size_hw=(64, 96), batch=2) as engine:
             assert engine.name == "tensorrt"
@@ -103,7 +77,7 @@ def test_auto_says_what_would_be_faster_and_why_it_is_not_taken(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     with rig() as gpu:
-        Gpu(monkeypatch, gpu, bundle).has_plans()
+        Here(monkeypatch, gpu).has_plans()
         with open_engine(bundle) as engine:
             assert engine.name == "onnxruntime-cpu"
     assert capsys.readouterr().err == (
@@ -121,7 +95,7 @@ def test_a_pipeline_of_uint8_crops_runs_on_tensorrt(
     mask[:, 20:40, 20:40] = 255
     asked = (shown, mask, ["crack"], [3], [0.5])
     with rig() as gpu:
-        Gpu(monkeypatch, gpu, bundle).has_plans("encoder", "unet", "decoder")
+        Here(monkeypatch, gpu).has_plans("encoder", "unet", "decoder")
         with Pipeline(bundle, "tensorrt", batch=1) as pipeline:
             found = pipeline.generate(*asked)
     with Pipeline(bundle, "onnxruntime-cpu", batch=1) as pipeline:

@@ -1,0 +1,35 @@
+"""A process that believes to be on a machine with a GPU, TensorRT and engines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aliaug_edge.bundle import Bundle
+from aliaug_edge.engines import plan
+from aliaug_edge.engines.gpu import Gpu, GpuProbe
+from support.gpu.rig import Rig
+from support.gpu.tensorrt import plans
+
+
+class Here:
+    """A machine whose driver answers, a TensorRT that is the fake one, and plans it can run."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, gpu: Rig) -> None:
+        probe = GpuProbe((Gpu("Orin", "8.7", 16.0),), None, "13.1")
+        for module in ("select", "onnxruntime", "cuda", "building.machine"):
+            patch.setattr(f"aliaug_edge.engines.{module}.probe_gpus", lambda: probe)
+        patch.setattr("aliaug_edge.engines.tensorrt.import_runtime", lambda: gpu.trt)
+        patch.setattr("aliaug_edge.engines.cuda._bindings", lambda: gpu.bindings)
+        self.patch = patch
+        self.asked: list[Any] = []
+
+    def has_plans(self, *stages: str) -> None:
+        def find(bundle: Bundle, graph: str, here: plan.Here, hw: Any, batch: Any) -> Any:
+            self.asked.append((graph, here, hw, batch))
+            if not stages:
+                raise plan.EngineError("no generator engine in b: run `ali-aug build b`")
+            return plans(bundle, stages)
+
+        self.patch.setattr("aliaug_edge.engines.select.find_plans", find)
