@@ -20,6 +20,7 @@ from aliaug_edge.model.vae import encode_with_taps
 UInt8 = NDArray[np.uint8]
 AT_ONCE = 16
 CONTEXT = 1.25  # a view's side is at least this many times the longer side of the mask's box
+LOOSE_PX = 1  # by which masks are grown: an outline is drawn to a pixel, and edges are blurred
 FAR = 1e4
 
 
@@ -41,40 +42,51 @@ def largest_part(mask: UInt8) -> UInt8:
     return alone
 
 
-def view_of(image: UInt8, mask: UInt8, side: int, *, reach: float = 1.0) -> UInt8:
-    """RGB and mask (4, S, S) uint8 centred on the box of `mask`, S = round(side · reach).
+def middle_of(mask: UInt8) -> tuple[int, int]:
+    """Row and column of the pixel of `mask` (H, W), not empty, that is nearest to its centroid."""
+    rows, columns = np.nonzero(mask)
+    off = np.square(rows - rows.mean()) + np.square(columns - columns.mean())
+    nearest = int(off.argmin())
+    return int(rows[nearest]), int(columns[nearest])
 
-    At full resolution where the box with `CONTEXT` fits into `side`, else scaled down.
-    """
+
+def views_of(image: UInt8, mask: UInt8, side: int) -> UInt8:
+    """RGB and mask (2, 4, side, side) uint8: the surface at full resolution around the middle of
+    `mask`, then all of the mask, scaled down where its box with `CONTEXT` does not fit."""
     box = crops.mask_box(mask)
-    scale = max(1.0, CONTEXT * max(box.height, box.width) / side)
-    length, shown = round(side * scale * reach), round(side * reach)
-    window = crops.Window(
-        box.top + box.height // 2 - length // 2,
-        box.left + box.width // 2 - length // 2,
-        length,
-        length,
+    length = max(side, round(CONTEXT * max(box.height, box.width)))
+    centre = (box.top + box.height // 2, box.left + box.width // 2)
+    return np.stack(
+        [_cut(image, mask, middle_of(mask), side, side), _cut(image, mask, centre, length, side)]
     )
-    colours = crops.resize(np.ascontiguousarray(crops.cut(image, window)), (shown, shown))
-    marked = crops.resize_mask(np.ascontiguousarray(crops.cut(mask, window)), (shown, shown))
-    return np.ascontiguousarray(np.dstack([colours, marked]).transpose(2, 0, 1))
 
 
 @torch.no_grad()
 def statistics(vae: AutoencoderKL, views: Tensor) -> Tensor:
-    """What a defect looks like, whatever its outline: (B, D) of `views` (B, 4, S, S) in [-1, 1].
+    """What a defect looks like, whatever its outline: (B, D) of `views` (B, 2, 4, S, S) in
+    [-1, 1].
 
-    Per channel of every layer: mean, highest and lowest value under the mask less the mean around
-    it, and the spread on both sides; their signed logarithms, as a few layers have long tails.
+    Per view and channel of every layer: mean, highest and lowest value under the mask less the
+    mean around it, and the spread on both sides; their signed logarithms, as a few layers have
+    long tails. The mask says where to look and is no feature.
     """
-    return torch.cat([_statistics(vae, part) for part in views.split(AT_ONCE)])
+    parts = [_statistics(vae, part.flatten(0, 1)) for part in views.split(AT_ONCE)]
+    return torch.cat(parts).view(len(views), -1)
+
+
+def _cut(image: UInt8, mask: UInt8, centre: tuple[int, int], length: int, side: int) -> UInt8:
+    """The square of `length` pixels around `centre` as (4, side, side)."""
+    window = crops.Window(centre[0] - length // 2, centre[1] - length // 2, length, length)
+    colours = crops.resize(np.ascontiguousarray(crops.cut(image, window)), (side, side))
+    marked = crops.resize_mask(np.ascontiguousarray(crops.cut(mask, window)), (side, side))
+    return np.ascontiguousarray(np.dstack([colours, marked]).transpose(2, 0, 1))
 
 
 def _statistics(vae: AutoencoderKL, views: Tensor) -> Tensor:
     latent, taps = encode_with_taps(vae, views[:, :3])
-    marked = (views[:, 3:] > 0).float()
+    marked = F.max_pool2d((views[:, 3:] > 0).float(), 2 * LOOSE_PX + 1, 1, LOOSE_PX)
     found = []
-    for layer in (*taps, latent):
+    for layer in (_edges(views[:, :3]), *taps, latent):
         inside = F.max_pool2d(marked, marked.shape[-1] // layer.shape[-1])
         mean, spread = _moments(layer, inside)
         around, spread_around = _moments(layer, 1 - inside)
@@ -83,6 +95,15 @@ def _statistics(vae: AutoencoderKL, views: Tensor) -> Tensor:
         found += [mean - around, spread, spread_around, high - around, low - around]
     together = torch.cat(found, dim=1)
     return together.sign() * torch.log1p(3 * together.abs())
+
+
+def _edges(colours: Tensor) -> Tensor:
+    """Lightness and its change down and across, (B, 3, S, S): what normalisation forgets."""
+    light = colours.mean(1, keepdim=True)
+    padded = F.pad(light, (1, 0, 1, 0), mode="replicate")
+    down = (padded[..., 1:, 1:] - padded[..., :-1, 1:]).abs()
+    across = (padded[..., 1:, 1:] - padded[..., 1:, :-1]).abs()
+    return torch.cat([light, down, across], dim=1)
 
 
 def _moments(layer: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:

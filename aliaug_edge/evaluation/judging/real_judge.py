@@ -1,58 +1,63 @@
-"""The judge of real data: small classifiers on offline features of a few real defects.
+"""The judge of real data: linear discriminants on offline features of a few real defects.
 
-It also knows good surface, under the boxes of the train defects: what a mask's size tells about
-the class is then no proof of a defect, and an empty insertion is seen as what it is. It never sees
-an outline, only the box around it.
+A few dozen defects of a class are too few to train a network on, and a closed form needs no luck.
+It also knows good surface, so that an empty insertion is seen as what it is. Masks say where to
+look; what their shape tells is taken out of the lessons (`lessons`).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderKL
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from aliaug_edge import crops
 from aliaug_edge.data.samples import GOOD
 from aliaug_edge.errors import AliAugError
-from aliaug_edge.evaluation.judging.features import UInt8, largest_part, statistics, view_of
+from aliaug_edge.evaluation.judging.features import UInt8, statistics, views_of
+from aliaug_edge.evaluation.judging.lessons import alone, pasted_lessons
 from aliaug_edge.evaluation.photos import Photo
 
-REACH = 1.5  # of a view that is turned and shifted before its middle is taken
-WEIGHT_DECAY = 0.1
-LEARNING_RATE = 3e-3
-HIDDEN = 64
 LEAST_SPREAD = 1e-3
 
 
 @dataclass(frozen=True)
 class RealJudgeSettings:
-    """`views` augmented views of each photo are learned by `seeds` networks for `steps` steps."""
+    """`views` augmented views of each real defect are learned, and `lessons` made photos.
+
+    `shrinkage` in (0, 1] is the share of the covariance that is its mean variance alone.
+    """
 
     side: int = 64
-    views: int = 6
-    steps: int = 500
-    batch_size: int = 128
-    seeds: int = 3
+    views: int = 4
+    lessons: int = 240
+    shrinkage: float = 0.5
     seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class RealJudge:
-    """`answers` are the classes and, last, good; statistics are scaled by `mean` and `spread`."""
+    """`answers` are the classes and, last, good. Statistics are scaled by `mean` and `spread` (D,);
+    `weights` (D, A) and `offsets` (A,) turn them into log-likelihoods up to a constant."""
 
     answers: tuple[str, ...]
     side: int
     vae: AutoencoderKL
     mean: Tensor
     spread: Tensor
-    networks: tuple[nn.Module, ...]
+    weights: Tensor
+    offsets: Tensor
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The likeliest class, and whether good surface is likelier than any."""
+
+    name: str
+    empty: bool
 
 
 def train_real_judge(
@@ -64,138 +69,86 @@ def train_real_judge(
     """A judge that has learned `defects` and `goods`; equal arguments give an equal judge.
 
     Raises:
-        AliAugError: there are no defects or no good photos to learn from.
+        AliAugError: there are no good photos, or fewer than two classes of defects.
     """
-    if not defects or not goods:
+    classes = sorted({photo.defect_class for photo in defects})
+    if len(classes) < 2 or not goods:
         raise AliAugError(
-            f"a judge learns from defects and good photos, got {len(defects)} and {len(goods)}; "
-            "give it a pool with both"
+            "a judge tells at least two classes of defects apart, and from good photos; got "
+            f"{', '.join(classes) or 'no defects'} and {len(goods)} good photos: give it a pool "
+            "with more"
         )
-    answers = (*sorted({photo.defect_class for photo in defects}), GOOD)
-    views, labels = _lessons(defects, goods, answers, settings)
+    made = pasted_lessons(defects, goods, settings.lessons, settings.seed)
+    photos = [*alone(defects) * settings.views, *made]
     chance = torch.Generator().manual_seed(settings.seed)
-    rounds = [
-        torch.cat([_augmented(part, settings.side, chance) for part in views.split(32)])
-        for _ in range(settings.views)
-    ]
-    rows = torch.cat([statistics(vae, one) for one in rounds])
+    views = _augmented(_views(photos, settings.side), chance)
+    rows = statistics(vae, views).double()
     mean, spread = rows.mean(0), rows.std(0) + LEAST_SPREAD
-    scaled, wanted = (rows - mean) / spread, labels.repeat(settings.views)
-    networks = tuple(
-        _fitted(scaled, wanted, len(answers), settings, settings.seed + number)
-        for number in range(settings.seeds)
-    )
-    return RealJudge(answers, settings.side, vae, mean, spread, networks)
+    answers = (*classes, GOOD)
+    labels = np.array([answers.index(photo.defect_class) for photo in photos])
+    scaled = (rows - mean) / spread
+    parts = [scaled[torch.from_numpy(labels == index)] for index in range(len(answers))]
+    weights, offsets = discriminants(parts, settings.shrinkage)
+    return RealJudge(answers, settings.side, vae, mean, spread, weights, offsets)
 
 
-@torch.no_grad()
-def names_of(judge: RealJudge, images: Sequence[UInt8], masks: Sequence[UInt8]) -> list[str]:
-    """What the judge sees under each mask (H, W) of the images (H, W, 3): a class, or good.
+def discriminants(parts: Sequence[Tensor], shrinkage: float) -> tuple[Tensor, Tensor]:
+    """Weights (D, A) and offsets (A,) of linear discriminants of A classes, each of equal weight.
 
-    The mean probability of all networks over four orientations.
+    Args:
+        parts: The rows (n, D) of each class. The covariance within classes is shrunk towards a
+            multiple of the identity (Friedman 1989, equation 18, with λ = 1).
     """
+    means = torch.stack([part.mean(0) for part in parts])
+    within = torch.zeros(means.shape[1], means.shape[1], dtype=means.dtype)
+    for part, mean in zip(parts, means, strict=True):
+        off = part - mean
+        within += off.T @ off / (len(part) * len(parts))
+    flat = within.diagonal().mean() * torch.eye(len(within), dtype=within.dtype)
+    weights = torch.linalg.solve((1 - shrinkage) * within + shrinkage * flat, means.T)
+    return weights, -0.5 * (means.T * weights).sum(0)
+
+
+def verdicts(judge: RealJudge, images: Sequence[UInt8], masks: Sequence[UInt8]) -> list[Verdict]:
+    """What the judge sees under each mask (H, W) of the images (H, W, 3)."""
     if not images:
         return []
-    views = [view_of(i, boxed(m), judge.side) for i, m in zip(images, masks, strict=True)]
-    upright = torch.from_numpy(np.stack(views)).float() / 127.5 - 1
-    total = torch.zeros(len(views), len(judge.answers))
-    for posed in (upright, upright.flip(3), upright.flip(2), upright.flip((2, 3))):
-        rows = (statistics(judge.vae, posed) - judge.mean) / judge.spread
-        for network in judge.networks:
-            total += F.softmax(network(rows), dim=1)
-    return [judge.answers[index] for index in total.argmax(1).tolist()]
+    scores = features(judge, images, masks) @ judge.weights + judge.offsets
+    best, empty = scores[:, :-1].argmax(1).tolist(), (scores.argmax(1) == scores.shape[1] - 1)
+    return [
+        Verdict(judge.answers[index], bool(good)) for index, good in zip(best, empty, strict=True)
+    ]
 
 
-def boxed(mask: UInt8) -> UInt8:
-    """The filled box of `mask` (H, W)."""
-    box = crops.mask_box(mask)
-    filled = np.zeros_like(mask)
-    filled[box.top : box.top + box.height, box.left : box.left + box.width] = 255
-    return filled
+def features(judge: RealJudge, images: Sequence[UInt8], masks: Sequence[UInt8]) -> Tensor:
+    """Scaled statistics (N, D) float64 of what lies under the masks, averaged over two poses."""
+    stacked = [views_of(i, m, judge.side) for i, m in zip(images, masks, strict=True)]
+    upright = torch.from_numpy(np.stack(stacked)).float() / 127.5 - 1
+    rows = statistics(judge.vae, upright) + statistics(judge.vae, upright.flip((3, 4)))
+    return (rows.double() / 2 - judge.mean) / judge.spread
 
 
-def moved_box(mask: UInt8, image_hw: tuple[int, int], rng: np.random.Generator) -> UInt8:
-    """The box of `mask` at a random place of an image of (H, W), cut to fit with a pixel left."""
-    box = crops.mask_box(mask)
-    height, width = min(box.height, image_hw[0] - 1), min(box.width, image_hw[1] - 1)
-    top = int(rng.integers(image_hw[0] - height + 1))
-    left = int(rng.integers(image_hw[1] - width + 1))
-    moved: NDArray[np.uint8] = np.zeros(image_hw, np.uint8)
-    moved[top : top + height, left : left + width] = 255
-    return moved
+def _views(photos: Sequence[Photo], side: int) -> Tensor:
+    stacked = [views_of(photo.image, photo.mask, side) for photo in photos]
+    return torch.from_numpy(np.stack(stacked)).float() / 127.5 - 1
 
 
-def _lessons(
-    defects: Sequence[Photo],
-    goods: Sequence[Photo],
-    answers: tuple[str, ...],
-    settings: RealJudgeSettings,
-) -> tuple[Tensor, Tensor]:
-    """Views (2 N, 4, S, S) uint8 of N defects, and of as many boxes on good photos."""
-    rng = np.random.default_rng(settings.seed)
-    views, labels = [], []
-    for photo in defects:
-        box = boxed(largest_part(photo.mask))
-        views.append(view_of(photo.image, box, settings.side, reach=REACH))
-        labels.append(answers.index(photo.defect_class))
-        good = goods[int(rng.integers(len(goods)))]
-        moved = moved_box(box, (good.image.shape[0], good.image.shape[1]), rng)
-        views.append(view_of(good.image, moved, settings.side, reach=REACH))
-        labels.append(len(answers) - 1)
-    return torch.from_numpy(np.stack(views)), torch.tensor(labels)
-
-
-def _fitted(
-    rows: Tensor, labels: Tensor, answers: int, s: RealJudgeSettings, seed: int
-) -> nn.Module:
-    """A small network that has learned `rows` (N, D); every answer is drawn equally often."""
-    members = [torch.nonzero(labels == answer)[:, 0] for answer in range(answers)]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = nn.Sequential(
-            nn.Dropout(0.3),
-            nn.Linear(rows.shape[1], HIDDEN),
-            nn.SiLU(),
-            nn.Dropout(0.3),
-            nn.Linear(HIDDEN, answers),
-        )
-        optimizer = torch.optim.AdamW(
-            network.parameters(), LEARNING_RATE, weight_decay=WEIGHT_DECAY
-        )
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, LEARNING_RATE, total_steps=s.steps
-        )
-        each = math.ceil(s.batch_size / answers)
-        wanted = torch.arange(answers).repeat_interleave(each)
-        for _ in range(s.steps):
-            chosen = torch.cat([m[torch.randint(len(m), (each,))] for m in members])
-            loss = F.cross_entropy(network(rows[chosen]), wanted, label_smoothing=0.05)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-    return network.eval()
-
-
-def _augmented(views: Tensor, side: int, chance: torch.Generator) -> Tensor:
-    """The middle of `views` (B, 4, S, S) uint8 as (B, 4, side, side) in [-1, 1]: turned by any
-    angle, mirrored, scaled, shifted; lighter or darker, more or less contrast, blurred, noisy."""
-    count, share = len(views), side / views.shape[-1]
+def _augmented(views: Tensor, chance: torch.Generator) -> Tensor:
+    """`views` (N, 2, 4, S, S) in one of eight orientations, lighter or darker, with more or less
+    contrast, and noisy."""
 
     def drawn(*shape: int) -> Tensor:
-        return 2 * torch.rand(count, *shape, generator=chance) - 1
+        return 2 * torch.rand(len(views), *shape, generator=chance) - 1
 
-    angle, scale, mirror = math.pi * drawn(), torch.exp(0.22 * drawn()), drawn().sign()
-    cos, sin = scale * angle.cos(), scale * angle.sin()
-    theta = share * torch.stack([cos * mirror, -sin, sin * mirror, cos], dim=1).view(count, 2, 2)
-    theta = torch.cat([theta, 0.15 * share * drawn(2, 1)], dim=2)
-    grid = F.affine_grid(theta, [count, 4, side, side], align_corners=False)
-    source = views.float() / 127.5 - 1
-    turned = F.grid_sample(source, grid, padding_mode="reflection", align_corners=False)
-    image, mask = turned[:, :3], turned[:, 3:]
-    mean = image.mean((1, 2, 3), keepdim=True)
-    image = (image - mean) * torch.exp(0.35 * drawn(1, 1, 1)) + mean + 0.3 * drawn(1, 1, 1)
-    blurred = F.avg_pool2d(F.pad(image, (1,) * 4, mode="reflect"), 3, 1)
-    image = image + drawn(1, 1, 1).clamp(min=0) * (blurred - image)
-    noise = torch.randn(image.shape, generator=chance)
-    return torch.cat([image + 0.04 * drawn(1, 1, 1).abs() * noise, mask], dim=1)
+    turns = torch.randint(8, (len(views),), generator=chance).tolist()
+    turned = torch.stack([_turned(view, turn) for view, turn in zip(views, turns, strict=True)])
+    colours, masks = turned[:, :, :3], turned[:, :, 3:]
+    level = colours.mean((1, 2, 3, 4), keepdim=True)
+    contrast, light = torch.exp(0.35 * drawn(1, 1, 1, 1)), 0.3 * drawn(1, 1, 1, 1)
+    noise = 0.03 * drawn(1, 1, 1, 1).abs() * torch.randn(colours.shape, generator=chance)
+    return torch.cat([(colours - level) * contrast + level + light + noise, masks], dim=2)
+
+
+def _turned(view: Tensor, turn: int) -> Tensor:
+    mirrored = view.flip(3) if turn % 2 else view
+    return torch.rot90(mirrored, turn // 2, (2, 3))

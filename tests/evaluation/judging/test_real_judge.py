@@ -1,70 +1,143 @@
-"""The judge of real data tells defects apart, and good surface from either, without outlines."""
+"""The judge of real data tells defects apart, and good surface from either, by their surface."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from diffusers import AutoencoderKL
 
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.evaluation.judging.features import (
     frozen_encoder,
     largest_part,
+    middle_of,
     perceptual_distances,
+    views_of,
 )
+from aliaug_edge.evaluation.judging.lessons import pasted_lessons, under_outline
 from aliaug_edge.evaluation.judging.real_judge import (
     RealJudgeSettings,
-    boxed,
-    moved_box,
-    names_of,
+    discriminants,
+    features,
     train_real_judge,
+    verdicts,
 )
 from aliaug_edge.evaluation.photos import Photo
+from aliaug_edge.evaluation.pools.placements import plan_placements
 
-QUICK = RealJudgeSettings(side=32, views=3, steps=80, batch_size=24, seeds=1)
+QUICK = RealJudgeSettings(side=32, views=2, lessons=36)
 
 
-def photo(number: int, defect_class: str) -> Photo:
+@pytest.fixture(scope="module")
+def vae() -> AutoencoderKL:
+    return frozen_encoder()
+
+
+def photo(number: int, defect_class: str, side: int = 12) -> Photo:
     rng = np.random.default_rng(number)
     surface, mask = rng.normal(128, 5, (64, 64)), np.zeros((64, 64), np.uint8)
     if defect_class != "good":
         top, left = rng.integers(8, 40, 2)
-        mask[top : top + 12, left : left + 12] = 255
+        mask[top : top + side, left : left + side] = 255
         surface[mask > 0] += {"bright": 70, "dark": -70}[defect_class]
     image = np.repeat(surface.clip(0, 255).astype(np.uint8)[..., None], 3, axis=2)
     return Photo(f"{defect_class}/{number}.png", image, mask, defect_class, f"g{number}")
 
 
-def test_it_names_unseen_defects_and_good_surface() -> None:
-    goods = [photo(n, "good") for n in range(6)]
-    defects = [photo(10 + n, ("bright", "dark")[n % 2]) for n in range(12)]
-    judge = train_real_judge(defects, goods, frozen_encoder(), QUICK)
-    unseen = [photo(100 + n, ("bright", "dark")[n % 2]) for n in range(8)]
-    seen = names_of(judge, [p.image for p in unseen], [p.mask for p in unseen])
-    assert sum(s == p.defect_class for s, p in zip(seen, unseen, strict=True)) >= 7
-    empty = names_of(
-        judge, [photo(200 + n, "good").image for n in range(8)], [p.mask for p in unseen]
-    )
-    assert empty.count("good") >= 7
+def photos(first: int, count: int) -> list[Photo]:
+    return [photo(first + n, ("bright", "dark")[n % 2]) for n in range(count)]
 
 
-def test_nothing_to_learn_from_is_refused() -> None:
-    with pytest.raises(AliAugError, match="defects and good photos, got 0 and 0"):
-        train_real_judge([], [], frozen_encoder(), QUICK)
+def goods(count: int, first: int = 0) -> list[Photo]:
+    return [photo(first + n, "good") for n in range(count)]
 
 
-def test_boxes_hide_the_outline_and_stay_in_the_image() -> None:
+def test_it_names_unseen_defects_and_sees_that_good_surface_is_empty(vae: AutoencoderKL) -> None:
+    judge = train_real_judge(photos(10, 12), goods(6), vae, QUICK)
+    unseen = photos(100, 8)
+    masks = [p.mask for p in unseen]
+    seen = verdicts(judge, [p.image for p in unseen], masks)
+    assert sum(s.name == p.defect_class for s, p in zip(seen, unseen, strict=True)) >= 7
+    assert sum(s.empty for s in seen) <= 1
+    blank = verdicts(judge, [p.image for p in goods(8, 200)], masks)
+    assert sum(s.empty for s in blank) >= 7
+
+
+def test_it_looks_at_the_surface_and_not_at_the_size_of_the_mask(vae: AutoencoderKL) -> None:
+    learned = [photo(10 + n, *(("bright", 5), ("dark", 20))[n % 2]) for n in range(12)]
+    judge = train_real_judge(learned, goods(6), vae, QUICK)
+    other = [photo(100 + n, *(("bright", 20), ("dark", 5))[n % 2]) for n in range(8)]
+    seen = verdicts(judge, [p.image for p in other], [p.mask for p in other])
+    assert sum(s.name == p.defect_class for s, p in zip(seen, other, strict=True)) >= 7
+
+
+def test_equal_arguments_give_an_equal_judge(vae: AutoencoderKL) -> None:
+    first, again = (train_real_judge(photos(10, 4), goods(3), vae, QUICK) for _ in range(2))
+    assert torch.equal(first.weights, again.weights)
+    one = photo(50, "dark")
+    rows = [features(judge, [one.image], [one.mask]) for judge in (first, again)]
+    assert torch.equal(*rows)
+
+
+@pytest.mark.parametrize(("defects", "good"), [(0, 3), (1, 3), (4, 0)])
+def test_too_little_to_learn_from_is_refused(vae: AutoencoderKL, defects: int, good: int) -> None:
+    with pytest.raises(AliAugError, match="at least two classes of defects apart"):
+        train_real_judge(photos(10, defects), goods(good), vae, QUICK)
+
+
+def test_discriminants_find_what_tells_classes_apart_among_what_does_not() -> None:
+    rng = torch.Generator().manual_seed(0)
+    parts = [torch.randn(40, 30, generator=rng, dtype=torch.float64) for _ in range(2)]
+    parts[1][:, 3] += 4
+    weights, offsets = discriminants(parts, 0.5)
+    assert int((weights[:, 1] - weights[:, 0]).abs().argmax()) == 3
+    hits = [(part @ weights + offsets).argmax(1) == index for index, part in enumerate(parts)]
+    assert torch.cat(hits).double().mean() > 0.9
+
+
+def test_views_show_the_middle_at_full_size_and_all_of_the_mask() -> None:
+    mask = np.zeros((100, 100), np.uint8)
+    mask[50:52, 20:80] = 255
+    image = np.random.default_rng(0).integers(0, 255, (100, 100, 3), dtype=np.uint8)
+    near, whole = views_of(image, mask, 32)
+    row, column = middle_of(mask)
+    assert np.array_equal(near[:3, 16, 16], image[row, column])
+    assert near[3].any(axis=0).all()
+    shown = np.flatnonzero(whole[3].any(axis=0))
+    assert 20 <= np.ptp(shown) < 30
+
+
+def test_the_largest_part_stands_alone() -> None:
     mask = np.zeros((20, 30), np.uint8)
-    mask[3, 4], mask[7, 9] = 255, 255
-    mask[7, 10] = 255
+    mask[3, 4], mask[7, 9:11] = 255, 255
     assert largest_part(mask).sum() == 2 * 255
-    assert (boxed(mask)[3:8, 4:11] == 255).all()
-    assert boxed(mask).sum() == 35 * 255
-    assert moved_box(mask, (4, 40), np.random.default_rng(0)).sum() == 3 * 7 * 255
 
 
-def test_the_perceptual_distance_is_zero_for_equal_images_and_grows() -> None:
-    image = photo(1, "good").image
-    other = photo(1, "dark").image
-    same, apart = perceptual_distances(frozen_encoder(), [image, image], [image, other])
+def test_lessons_are_own_outlines_others_and_good_surface() -> None:
+    made = pasted_lessons(photos(10, 4), goods(3), 12, seed=0)
+    names = [p.defect_class for p in made]
+    assert names[:4] == ["bright", "dark", "bright", "dark"]
+    assert names[4:6] == ["good", "good"]
+    assert all(p.mask.any() for p in made)
+    assert not any(np.array_equal(made[0].image, p.image) for p in made[1:])
+
+
+def test_a_defect_shows_only_through_the_other_outline() -> None:
+    place = plan_placements([photo(10, "dark"), photo(11, "bright")], goods(2), 1, 0)[0]
+    outline = np.zeros((64, 64), np.uint8)
+    outline[2:4, 10:50] = 255
+    lent = under_outline(place, outline)
+    assert lent is not None
+    assert np.count_nonzero(lent.mask) > 40
+    changed = np.abs(lent.image.astype(int) - place.good.image).max(axis=2) > 40
+    own = np.abs(np.argwhere(changed)[:, 0] - middle_of(place.mask)[0])
+    assert 0 < np.count_nonzero(changed) < np.count_nonzero(place.mask)
+    assert own.max() <= 3  # the outline's two rows and their feather
+
+
+def test_the_perceptual_distance_is_zero_for_equal_images_and_grows(vae: AutoencoderKL) -> None:
+    image, other = photo(1, "good").image, photo(1, "dark").image
+    same, apart = perceptual_distances(vae, [image, image], [image, other])
     assert same == 0
     assert apart > 0
