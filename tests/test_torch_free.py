@@ -58,6 +58,8 @@ NEEDS_TORCH: list[list[str]] = [
     ["pretrain", "-o", "{out}"],
     ["export", "{data}", "-o", "{out}"],
     ["judge", "{bundle}"],
+    ["evaluate", "{data}", "-o", "{out}"],
+    ["study", "steps", "--data", "{data}", "-o", "{out}"],
 ]
 # Needs no torch, but a GPU: elsewhere it says so before TensorRT is touched.
 NEEDS_GPU: list[list[str]] = [["build", "{bundle}", "--dry-run"]]
