@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 DATA   ?=
 OUT    ?= demo$(if $(DATA),-$(notdir $(DATA:/=)))
 
-.PHONY: setup demo test lint unit test-slow test-bindings test-aarch64 benchmarks tiny clean
+.PHONY: setup demo test lint unit test-slow test-bindings test-aarch64 benchmarks benchmark-gpu tiny clean
 
 setup: $(STAMP)
 
@@ -48,6 +48,10 @@ benchmarks: setup
 	$(BIN)/python benchmarks/generator_speed.py tiny
 	$(BIN)/python benchmarks/cold_start.py
 	$(BIN)/python benchmarks/generate_overhead.py tiny
+
+# On a machine with a GPU, in the Python that has its libraries: benchmarks/gpu/README.md.
+benchmark-gpu:
+	$(PYTHON) -m benchmarks.gpu $(if $(WORK),--work "$(WORK)")
 
 # The base and bundle inside the package, from nothing.
 TINY := aliaug_edge/assets/tiny

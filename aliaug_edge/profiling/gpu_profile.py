@@ -57,7 +57,7 @@ def profile_gpu(
         during = read_state()
         parts = collect(tracer, rules, staged=True)
         graphed = tracer.graphed
-        memory = _memory(engine, tracer)
+        memory = memory_split(engine, tracer)
     queries = {name: summarise([getattr(q, name) for q in whole]) for name in QUERIES}
     weights = _weights_bytes(engine, open_batch)
     return {
@@ -129,7 +129,7 @@ def _batch(
     }
 
 
-def _memory(engine: TensorRtEngine, tracer: Tracer) -> dict[str, float]:
+def memory_split(engine: TensorRtEngine, tracer: Tracer) -> dict[str, float]:
     """Device memory in MiB at batch 1: of this engine by purpose, and in use on the whole device
     (by every process, the driver's own part with it)."""
     fields = tracer.ready.chain.tensors.layout.fields

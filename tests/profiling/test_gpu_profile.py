@@ -219,7 +219,7 @@ def test_a_gpu_that_fails_leaves_nothing_behind(gpu, bundle, scene):
 
 
 def test_the_rate_is_that_of_real_products_and_null_where_they_cannot_run(monkeypatch):
-    assert 0.1 < (measured_gpu_gflops("cpu", side=128, chains=(1, 9)) or 0.2) < 1e6
+    assert 0.1 < (measured_gpu_gflops("cpu", side=64, chains=(1, 5)) or 0.2) < 1e6
 
     def refuses(*_, **__):
         raise AliAugError("no CUDA")

@@ -1,0 +1,147 @@
+"""python -m benchmarks.gpu [--cpu] [--work DIR] [--seconds 540]"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from aliaug_edge.engines.gpu import probe_gpus
+
+from . import card, correctness, memory, overlap, speed, subjects, table
+from .budget import Budget
+from .settings import Settings, small
+from .subjects import Subject
+
+SECONDS = 540.0
+MARGIN = 15.0  # for the table, and for what cannot be interrupted
+CUT_SHORT = 3
+BUILD_S = 200.0
+TURNS_S = 20.0
+MEMORY_S = 60.0
+TINY_SIDE = 128  # the shipped bundle was proven at
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
+    parser.add_argument("--cpu", action="store_true", help="the whole script in small, no GPU")
+    parser.add_argument("--work", type=Path, help="keeps models and engines for the next run")
+    parser.add_argument("--seconds", type=float, default=SECONDS)
+    arguments = parser.parse_args()
+    problem = None if arguments.cpu else probe_gpus().problem
+    if problem is not None:
+        print(f"no GPU to measure: {problem} (--cpu runs the script in small)", file=sys.stderr)
+        return 1
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    with tempfile.TemporaryDirectory() as scratch:
+        work = arguments.work or Path(scratch)
+        work.mkdir(parents=True, exist_ok=True)
+        return measure(small(work) if arguments.cpu else Settings(work), arguments.seconds)
+
+
+def measure(settings: Settings, seconds: float) -> int:
+    """Run every part in order, then print the table and the JSON line."""
+    budget = Budget(seconds - min(MARGIN, seconds / 10))
+    results: dict[str, Any] = {
+        "benchmark": "gpu",
+        "cpu_only": settings.cpu,
+        "card": {"matrix_tflops_f16": None},
+        "subject": "nothing",
+        "flops": {},
+        **{part: [] for part in ("correctness", "speed", "generate", "paste", "memory")},
+        "prompt": None,
+        "missing": budget.missing,
+    }
+
+    def speak() -> None:
+        print("\n".join(table.lines(results)))
+        print(table.json_line(results), flush=True)
+
+    with budget.last_word(speak, lambda: os._exit(CUT_SHORT)):
+        _run(budget, settings, results)
+    speak()
+    wrong = [row for row in results["correctness"] if not row["right"]]
+    return 2 if wrong else 0
+
+
+def _run(budget: Budget, settings: Settings, results: dict[str, Any]) -> None:
+    found = budget.attempt("the card", lambda: card.read_card(settings), 60)
+    if found is not None:
+        results["card"] = found
+        print("\n".join(card.card_lines(found)), flush=True)
+    smallest, side = min(settings.sizes), settings.sizes[0]
+    tiny = budget.attempt("the tiny bundle", lambda: subjects.tiny(settings), 60)
+    if tiny is not None:
+        _build(budget, settings, tiny, TINY_SIDE, 1)
+        results["correctness"] += correctness.check(budget, settings, tiny, TINY_SIDE)
+    print("making SD-Turbo's geometry", flush=True)
+    turbo = budget.attempt("SD-Turbo's geometry", lambda: subjects.turbo(settings), 150)
+    subject = turbo or tiny
+    if subject is None:
+        return
+    results["subject"] = subject.name
+    flops = subject.bundle.provenance.get("flops", {})
+    for size in settings.sizes:
+        results["flops"][str(size)] = flops.get(f"{size}x{size}", {}).get("generator")
+    _build(budget, settings, subject, side, 1)
+    if turbo is not None:
+        results["correctness"] += correctness.check(budget, settings, turbo, side)
+    _build(budget, settings, subject, smallest, 1)
+    _speed(budget, settings, subject, results)
+    _whole(budget, settings, subject, results)
+    for batch in settings.batches[1:]:  # last: what is less often asked for
+        for size in settings.sizes:
+            _build(budget, settings, subject, size, batch)
+            results["speed"] += speed.measure(budget, settings, subject, size, batch, TURNS_S / 2)
+
+
+def _speed(budget: Budget, settings: Settings, subject: Subject, results: dict[str, Any]) -> None:
+    """Batch 1 at every size, and the prompt encoder."""
+    for size in settings.sizes:
+        print(f"taking turns at {size} px, batch 1", flush=True)
+        results["speed"] += speed.measure(budget, settings, subject, size, 1, TURNS_S)
+    results["prompt"] = budget.attempt(
+        "the prompt encoder", lambda: speed.prompt_encoder(settings), 40
+    )
+
+
+def _whole(budget: Budget, settings: Settings, subject: Subject, results: dict[str, Any]) -> None:
+    """The pipeline, and memory."""
+    bundle = subject.bundle
+    for name in settings.engines:
+        row = budget.attempt(
+            f"generate with {name}", lambda n=name: overlap.generate(settings, bundle, n), 60
+        )
+        results["generate"] += [] if row is None else [row]
+    for size in () if settings.cpu else settings.sizes:
+        row = budget.attempt(
+            f"uint8 to uint8 at {size}", lambda s=size: overlap.paste(settings, bundle, s), 60
+        )
+        results["paste"] += [] if row is None else [row]
+    for name in settings.engines:
+        limit = min(MEMORY_S, budget.left)
+        row = budget.attempt(
+            f"memory of {name}",
+            lambda n=name, s=limit: memory.in_a_process(bundle.root, n, settings.sizes[0], s),
+            limit,
+        )
+        results["memory"] += [] if row is None else [row]
+
+
+def _build(budget: Budget, settings: Settings, subject: Subject, side: int, batch: int) -> None:
+    """TensorRT engines, where TensorRT is an engine of this run."""
+    if "tensorrt" not in settings.engines:
+        return
+    what = f"TensorRT engines of {subject.name} at {side} px, batch {batch}"
+    print(f"building {what}", flush=True)
+    limit = min(BUILD_S, budget.left)
+    budget.attempt(
+        what, lambda: subjects.build(limit, settings, subject.bundle, [side], batch), BUILD_S
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

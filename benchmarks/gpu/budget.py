@@ -1,0 +1,90 @@
+"""Time that is divided and enforced, and what was left out for want of it or of software."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
+
+
+class OutOfTime(BaseException):
+    """A part used up its time; raised by the alarm, wherever the part is. Not an `Exception`:
+    exporters and compilers catch those, and try something else."""
+
+
+class Budget:
+    """`seconds` for all parts together. `missing` names what was left out, and why.
+
+    A part that overruns is interrupted by an alarm. What sits in a library and cannot be
+    interrupted is ended by `last_word`, which at the end of the time prints what there is.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+        self.missing: list[dict[str, str]] = []
+
+    @property
+    def left(self) -> float:
+        return max(self._end - time.monotonic(), 0.0)
+
+    def leave_out(self, what: str, why: str) -> None:
+        """Note, and say, what is not measured."""
+        self.missing.append({"what": what, "why": " ".join(why.split())})
+        print(f"  left out {what}: {self.missing[-1]['why']}", flush=True)
+
+    def attempt(
+        self, what: str, work: Callable[[], Value], seconds: float, needs: float = 0.0
+    ) -> Value | None:
+        """The result of `work`, which may take `seconds`; None, with a note, where it fails, takes
+        longer, or less than `needs` seconds are left for it."""
+        if self.left <= needs:
+            self.leave_out(what, f"{self.left:.0f} s left, it needs about {needs:.0f}")
+            return None
+        limit = min(seconds, self.left)
+        try:
+            with _alarm(limit):
+                return work()
+        except OutOfTime:
+            self.leave_out(what, f"not done within {limit:.0f} s")
+        except Exception as error:  # one thing that fails must not cost the others
+            lines = str(error).strip().splitlines() or [""]
+            self.leave_out(what, f"{type(error).__name__}: {lines[0][:300]}")
+        return None
+
+    @contextlib.contextmanager
+    def last_word(self, speak: Callable[[], Any], end: Callable[[], Any]) -> Iterator[None]:
+        """While inside, `speak` and then `end` are called when the time is over."""
+
+        def over() -> None:
+            self.leave_out("the rest", "the time is over")
+            speak()
+            end()
+
+        timer = threading.Timer(self.left, over)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+
+@contextlib.contextmanager
+def _alarm(seconds: float) -> Iterator[None]:
+    """Raise `OutOfTime` in the main thread after `seconds`. Not to be nested."""
+
+    def ring(*_: object) -> None:
+        raise OutOfTime
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

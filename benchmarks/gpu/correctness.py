@@ -1,0 +1,93 @@
+"""Is it right? Torch in FP32 against each engine on the same inputs; does a swap of mask or prompt
+act?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .budget import Budget
+from .runners import Runner, feeds_of, ours, pixels, torch_runner
+from .settings import Settings
+from .subjects import Subject
+
+LIMITS_DB = {"fp32": 60.0, "fp16": 40.0}
+ACTS = 3.0  # a swap has to change the image by this many times the engine's own error
+CAP_DB = 99.0
+SECONDS = 60.0
+
+
+def check(budget: Budget, settings: Settings, subject: Subject, side: int) -> list[dict[str, Any]]:
+    """One row per engine: PSNR against the reference, largest grey difference, swaps, verdict.
+
+    The reference is torch in FP32, or without torch the first engine that runs.
+    """
+    rows: list[dict[str, Any]] = []
+    reference: Any = None
+    for name in ("torch-fp32", *settings.engines):
+        what = f"correctness of {name} on {subject.name}"
+        found = budget.attempt(what, lambda n=name: _images(settings, subject, n, side), SECONDS)
+        if found is None:
+            continue
+        reference = found["plain"] if reference is None else reference
+        rows.append(
+            {"model": subject.name, "engine": name, "side": side, **_row(found, reference, subject)}
+        )
+    return rows
+
+
+def psnr_db(a: Any, b: Any) -> float:
+    """Of uint8 images, capped."""
+    error = float(((a.astype(np.float64) - b) ** 2).mean())
+    return CAP_DB if error == 0 else round(min(CAP_DB, 10 * np.log10(255**2 / error)), 1)
+
+
+def _images(settings: Settings, subject: Subject, name: str, side: int) -> dict[str, Any]:
+    """The image as it is, with another mask and with another prompt, as an engine makes it."""
+    feeds = {
+        "plain": feeds_of(subject.bundle, side, 1),
+        "mask": feeds_of(subject.bundle, side, 1, mask_seed=12),
+        "prompt": feeds_of(subject.bundle, side, 1, class_index=1),
+    }
+    if name == "torch-fp32":
+        runner = _torch(settings, subject, feeds["plain"])
+        return {kind: runner.infer(given) for kind, given in feeds.items()}
+    with ours(name, subject.bundle, side, 1) as runner:
+        return {kind: runner.infer(given) for kind, given in feeds.items()}
+
+
+def _torch(settings: Settings, subject: Subject, own: Any) -> Runner:
+    if subject.generator is None:
+        raise RuntimeError("torch or diffusers is not installed")
+    import torch
+
+    from . import models
+
+    torch.backends.cudnn.allow_tf32 = False  # a reference of ten bits is none
+    torch.backends.cuda.matmul.allow_tf32 = False
+    generator = subject.generator
+    return torch_runner(
+        "torch-fp32", settings, lambda *t: models.run(generator, torch.float32, *t), own
+    )
+
+
+def _row(found: dict[str, Any], reference: Any, subject: Subject) -> dict[str, Any]:
+    plain, expected = (np.asarray(a, dtype=np.float32) for a in (found["plain"], reference))
+    finite = all(bool(np.isfinite(image).all()) for image in found.values())
+    error = float(np.abs(plain - expected).mean()) if finite else float("inf")
+    moved = (
+        {k: float(np.abs(found[k] - plain).mean()) for k in ("mask", "prompt")} if finite else {}
+    )
+    psnr = psnr_db(pixels(expected), pixels(plain)) if finite else 0.0
+    acts = {kind: value > ACTS * error and value > 0 for kind, value in moved.items()}
+    limit = LIMITS_DB[subject.bundle.precision]
+    return {
+        "psnr_db": psnr,
+        "limit_db": limit,
+        "max_abs": float(np.abs(plain - expected).max()) if finite else None,
+        "finite": finite,
+        "mask_acts": acts.get("mask", False),
+        "prompt_acts": acts.get("prompt", False),
+        "right": finite and psnr >= limit and all(acts.values()),
+    }

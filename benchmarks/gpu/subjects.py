@@ -1,0 +1,73 @@
+"""What is measured: bundles with the torch model that they came from, and their engines built."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aliaug_edge.assets import resolve_bundle
+from aliaug_edge.bundle import Bundle, load_bundle
+
+from .settings import Settings
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A bundle; `generator` is its torch model in FP32, None where torch is not installed."""
+
+    name: str
+    bundle: Bundle
+    generator: Any | None
+
+
+def shipped(settings: Settings) -> Bundle:
+    """The tiny bundle, as a copy: engines are built beside it."""
+    folder = settings.work / "tiny"
+    if not folder.is_dir():
+        shutil.copytree(resolve_bundle("tiny"), folder)
+    return load_bundle(folder)
+
+
+def tiny(settings: Settings) -> Subject:
+    """The shipped bundle (FP32) with the base that it was exported from."""
+    bundle = shipped(settings)
+    try:
+        from aliaug_edge.model.base import generator_from, load_base
+    except ImportError:
+        return Subject("tiny", bundle, None)
+    generator = generator_from(load_base("tiny"), bundle.conditioning).eval()  # type: ignore[arg-type]
+    return Subject("tiny", bundle, generator.to(settings.device).requires_grad_(False))
+
+
+def turbo(settings: Settings) -> Subject:
+    """SD-Turbo's geometry with random weights, as an FP16 bundle made on the spot."""
+    from . import models
+
+    generator = models.turbo(settings)
+    name = "small-fp16" if settings.cpu else "sd-turbo-fp16"
+    folder = models.write_bundle(generator, settings.work / name, settings)
+    return Subject(name, load_bundle(folder), generator)
+
+
+def build(
+    seconds: float, settings: Settings, bundle: Bundle, sides: Sequence[int], batch: int
+) -> None:
+    """TensorRT engines by `ali-aug build`, which is a process that can be stopped.
+
+    Raises:
+        RuntimeError: the build failed, or did not end in time.
+    """
+    command = [sys.executable, "-m", "aliaug_edge", "build", str(bundle.root), "--quiet"]
+    command += ["--sizes", ",".join(map(str, sides)), "--batches", str(batch)]
+    command += ["--level", str(settings.level)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        raise RuntimeError("`ali-aug build` did not end in time") from None
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
+        raise RuntimeError(said[-1])

@@ -1,0 +1,189 @@
+"""The GPU benchmark, as far as a machine without one can prove it."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from aliaug_edge.engines.gpu import GpuProbe, probe_gpus
+from benchmarks.gpu import __main__ as script
+from benchmarks.gpu import correctness, subjects, table
+from benchmarks.gpu.budget import Budget
+from benchmarks.gpu.settings import Settings, small
+
+ROOT = Path(__file__).resolve().parents[2]
+without_gpu = pytest.mark.skipif(probe_gpus().problem is None, reason="there is a GPU here")
+
+
+def run(*arguments, seconds=600):
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.gpu", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_without_a_gpu_it_says_so_in_one_line_and_exits_1(monkeypatch, capsys):
+    monkeypatch.setattr(script, "probe_gpus", lambda: GpuProbe((), "no NVIDIA driver here"))
+    monkeypatch.setattr(sys, "argv", ["gpu"])
+    assert script.main() == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1 and "no NVIDIA driver here" in err
+
+
+def test_a_part_that_overruns_is_interrupted_and_named(capsys):
+    budget = Budget(60)
+    started = time.monotonic()
+    assert budget.attempt("a nap", lambda: time.sleep(20), 0.2) is None
+    assert time.monotonic() - started < 10
+    assert budget.missing == [{"what": "a nap", "why": "not done within 0 s"}]
+    assert "left out a nap" in capsys.readouterr().out
+
+
+def test_a_part_that_fails_costs_no_other(capsys):
+    budget = Budget(60)
+    assert budget.attempt("division", lambda: 1 / 0, 5) is None
+    assert budget.attempt("sum", lambda: 1 + 1, 5) == 2
+    assert budget.missing[0]["why"] == "ZeroDivisionError: division by zero"
+    del capsys
+
+
+def test_what_needs_more_than_is_left_is_not_begun():
+    begun = []
+    assert Budget(1).attempt("compiling", lambda: begun.append(1), 5, needs=60) is None
+    assert begun == []
+
+
+def test_what_cannot_be_interrupted_ends_with_what_there_is():
+    said = []
+    budget = Budget(0.3)
+    with budget.last_word(lambda: said.append("table"), lambda: said.append("end")):
+        time.sleep(1.5)
+    assert said == ["table", "end"]
+    assert budget.missing == [{"what": "the rest", "why": "the time is over"}]
+
+
+def test_work_that_is_done_in_time_has_the_last_word_itself():
+    said = []
+    with Budget(0.5).last_word(lambda: said.append("table"), lambda: said.append("end")):
+        pass
+    time.sleep(0.8)
+    assert said == []
+
+
+def test_a_build_that_fails_gives_its_last_line(tmp_path):
+    bundle = subjects.shipped(small(tmp_path))
+    (tmp_path / "tiny/bundle.json").write_text("{}")
+    with pytest.raises(RuntimeError, match=r"."):
+        subjects.build(120, Settings(tmp_path), bundle, [128], 1)
+
+
+def test_a_build_that_hangs_is_stopped(tmp_path):
+    bundle = subjects.shipped(small(tmp_path))
+    with pytest.raises(RuntimeError, match="did not end in time"):
+        subjects.build(0.01, Settings(tmp_path), bundle, [128], 1)
+
+
+def images(plain, mask, prompt):
+    made = {"plain": plain, "mask": mask, "prompt": prompt}
+    return {kind: np.full((1, 3, 8, 8), value, np.float32) for kind, value in made.items()}
+
+
+class Sixteen:
+    class bundle:
+        precision = "fp16"
+
+
+@pytest.mark.parametrize(
+    ("found", "right", "mask", "prompt"),
+    [
+        (images(0.5, 0.1, 0.2), True, True, True),
+        (images(0.5, 0.5, 0.2), False, False, True),
+        (images(0.5, 0.1, 0.5), False, True, False),
+        (images(0.1, 0.5, 0.9), False, False, False),  # its error is as large as what swaps do
+        (images(np.nan, 0.1, 0.2), False, False, False),
+    ],
+)
+def test_an_engine_is_right_when_it_agrees_and_both_swaps_act(found, right, mask, prompt):
+    row = correctness._row(found, np.full((1, 3, 8, 8), 0.5, np.float32), Sixteen)
+    assert (row["right"], row["mask_acts"], row["prompt_acts"]) == (right, mask, prompt)
+
+
+def test_the_table_shows_floor_and_aims_from_what_was_measured_in_the_same_run():
+    latency = {f"{name}_ms": 20.0 for name in ("p50", "p90", "p95", "p99", "max", "mean")}
+    latency |= {"cov_percent": None, "count": 1}
+    results = {
+        "card": {"matrix_tflops_f16": 447.0},
+        "subject": "sd-turbo-fp16",
+        "flops": {"512": 4.47e12},
+        "correctness": [],
+        "speed": [
+            {
+                "engine": "tensorrt",
+                "side": 512,
+                "batch": 1,
+                "wall": latency,
+                "device": latency,
+                "images_per_s": 50.0,
+            }
+        ],
+        "generate": [],
+        "paste": [],
+        "memory": [],
+        "prompt": None,
+        "missing": [{"what": "torch-compile", "why": "no time"}],
+    }
+    assert table.floor_ms(results, 512, 1) == pytest.approx(10.0)
+    assert table.floor_ms(results, 256, 1) is None
+    text = "\n".join(table.lines(results))
+    assert "50%" in text  # 10 of 20 ms
+    assert "aim on an H100, 512 px, batch 1: 11.0 ms end to end, floor 5.6 ms" in text
+    assert "torch-compile: no time" in text
+    assert json.loads(table.json_line(results)) == results
+
+
+@pytest.mark.slow
+def test_the_whole_script_runs_in_small_on_the_cpu(tmp_path):
+    done = run("--cpu", "--work", str(tmp_path), "--seconds", "900", seconds=1000)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["card"]["matrix_tflops_f16"] > 0
+    assert {row["model"] for row in found["correctness"]} == {"tiny", "small-fp16"}
+    assert all(row["right"] for row in found["correctness"])
+    engines = {row["engine"] for row in found["speed"] if row["batch"] == 1}
+    assert engines == {"torch-eager", "onnxruntime-cpu", "torch-compile"}
+    assert {(row["side"], row["batch"]) for row in found["speed"]} == {
+        (128, 1),
+        (64, 1),
+        (128, 2),
+        (64, 2),
+    }
+    assert found["generate"][0]["images"] == 3
+    assert found["memory"][0]["process_rss_mib"] > 0
+    assert {entry["what"].split(" at ")[0] for entry in found["missing"]} == {"torch-compile"}
+
+
+@pytest.mark.slow
+def test_a_run_without_enough_time_still_prints_its_table_and_line():
+    done = run("--cpu", "--seconds", "12", seconds=120)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["missing"]
+    assert "left out:" in done.stdout
+
+
+@pytest.mark.slow
+@without_gpu
+def test_the_command_itself_needs_a_gpu():
+    done = run(seconds=120)
+    assert done.returncode == 1
+    assert done.stdout == "" and done.stderr.startswith("no GPU to measure: ")
