@@ -65,7 +65,7 @@ class Graphs:
         work()
         if not self._enabled or key in self.refused:
             return
-        self._cuda.synchronize(stream)
+        self._cuda.synchronize(stream)  # its own errors are not those of a capture
         self._capture(key, addresses, work, stream)
 
     def forget(self, key: Hashable, stream: int) -> None:

@@ -99,6 +99,7 @@ class PastePipeline:
             AliAugError: a batch too large, or a window of another size. GpuError: the GPU failed;
                 the results given before stand.
         """
+        self._wait()  # a run that was left early may still be at work in our slots
         under_way: tuple[_Slot, int] | None = None
         for index, jobs in enumerate(batches):
             self._check(jobs)
@@ -234,8 +235,11 @@ class PastePipeline:
         """Nothing is freed under work that still runs."""
         if self._cuda.lost:
             return
-        self._cuda.activate()
+        self._wait()
         for warm in (False, True):
             self._engine.graphs.forget(self._graph_key(warm), self._engine.stream)
+
+    def _wait(self) -> None:
+        self._cuda.activate()
         self._cuda.synchronize(self._engine.stream)
         self._cuda.synchronize(self._copies)

@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from support.bundles import make_bundle
+from support.gpu.driver import CUresult
 from support.gpu.full import make_full_bundle
 from support.gpu.rig import STAGED, Rig, rig
 
 from aliaug_edge import assets, crops
 from aliaug_edge.bundle import Bundle, load_bundle
+from aliaug_edge.engines.cuda_errors import GpuError
 from aliaug_edge.engines.jobs import PasteJob
 from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine
 from aliaug_edge.engines.paste import PastePipeline
@@ -250,7 +252,7 @@ def test_a_run_is_two_copies_and_one_launch(bundle: Bundle) -> None:
         steps = list(gpu.machine.trace)
     assert steps.count("copy to device") == steps.count("copy to host") == len(jobs)
     assert steps.count("graph") == len(jobs)
-    assert steps.count("synchronize") == len(jobs)
+    assert steps.count("synchronize") == len(jobs) + 2  # and once before, on both streams
     assert not {"encoder", "unet", "decoder", "blend", "capture"} & set(steps)
 
 
@@ -258,6 +260,21 @@ def test_a_consumer_that_stops_early_leaves_nothing_behind(bundle: Bundle) -> No
     with rig() as gpu, gpu.engine(bundle) as engine, PastePipeline(engine, SIZE) as pipeline:
         for _ in pipeline.paste([job(bundle, seed)] for seed in range(4)):
             break
+
+
+def test_after_a_run_that_was_left_early_or_failed_the_next_one_is_right(bundle: Bundle) -> None:
+    jobs = [job(bundle, seed, photo=seed % 3) for seed in range(6)]
+    with rig() as gpu, gpu.engine(bundle) as engine, PastePipeline(engine, SIZE) as pipeline:
+        for _ in pipeline.paste([one] for one in jobs):
+            break
+        found = [one for results in pipeline.paste([j] for j in jobs) for one in results]
+        assert differing(found, on_cpu(bundle, jobs)) == 0
+        for after in range(3):
+            gpu.driver.fail("cuGraphLaunch", CUresult.CUDA_ERROR_INVALID_VALUE, after)
+            with pytest.raises(GpuError, match="cuGraphLaunch"):
+                list(pipeline.paste([one] for one in jobs))
+            again = [one for results in pipeline.paste([j] for j in jobs) for one in results]
+            assert differing(again, on_cpu(bundle, jobs)) == 0
 
 
 def test_bundles_whose_mask_is_encoded_too_run_the_encoder_twice(tmp_path: Path) -> None:
