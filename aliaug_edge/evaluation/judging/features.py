@@ -19,7 +19,6 @@ from aliaug_edge.model.vae import encode_with_taps
 
 UInt8 = NDArray[np.uint8]
 AT_ONCE = 16
-CONTEXT = 1.25  # a view's side is at least this many times the longer side of the mask's box
 LOOSE_PX = 1  # by which masks are grown: an outline is drawn to a pixel, and edges are blurred
 FAR = 1e4
 
@@ -50,36 +49,27 @@ def middle_of(mask: UInt8) -> tuple[int, int]:
     return int(rows[nearest]), int(columns[nearest])
 
 
-def views_of(image: UInt8, mask: UInt8, side: int) -> UInt8:
-    """RGB and mask (2, 4, side, side) uint8: the surface at full resolution around the middle of
-    `mask`, then all of the mask, scaled down where its box with `CONTEXT` does not fit."""
-    box = crops.mask_box(mask)
-    length = max(side, round(CONTEXT * max(box.height, box.width)))
-    centre = (box.top + box.height // 2, box.left + box.width // 2)
-    return np.stack(
-        [_cut(image, mask, middle_of(mask), side, side), _cut(image, mask, centre, length, side)]
-    )
+def view_of(image: UInt8, mask: UInt8, side: int) -> UInt8:
+    """RGB and mask (4, side, side) uint8 around the middle of `mask`, at full resolution.
+
+    A large defect is not scaled down to fit: its grain is what tells it from others, and a scaled
+    view was measured to take from what this one knows.
+    """
+    row, column = middle_of(mask)
+    window = crops.Window(row - side // 2, column - side // 2, side, side)
+    planes = np.dstack([crops.cut(image, window), crops.cut(mask, window)])
+    return np.ascontiguousarray(planes.transpose(2, 0, 1))
 
 
 @torch.no_grad()
 def statistics(vae: AutoencoderKL, views: Tensor) -> Tensor:
-    """What a defect looks like, whatever its outline: (B, D) of `views` (B, 2, 4, S, S) in
-    [-1, 1].
+    """What a defect looks like, whatever its outline: (B, D) of `views` (B, 4, S, S) in [-1, 1].
 
-    Per view and channel of every layer: mean, highest and lowest value under the mask less the
+    Per channel of every layer: mean, highest and lowest value under the mask less the
     mean around it, and the spread on both sides; their signed logarithms, as a few layers have
     long tails. The mask says where to look and is no feature.
     """
-    parts = [_statistics(vae, part.flatten(0, 1)) for part in views.split(AT_ONCE)]
-    return torch.cat(parts).view(len(views), -1)
-
-
-def _cut(image: UInt8, mask: UInt8, centre: tuple[int, int], length: int, side: int) -> UInt8:
-    """The square of `length` pixels around `centre` as (4, side, side)."""
-    window = crops.Window(centre[0] - length // 2, centre[1] - length // 2, length, length)
-    colours = crops.resize(np.ascontiguousarray(crops.cut(image, window)), (side, side))
-    marked = crops.resize_mask(np.ascontiguousarray(crops.cut(mask, window)), (side, side))
-    return np.ascontiguousarray(np.dstack([colours, marked]).transpose(2, 0, 1))
+    return torch.cat([_statistics(vae, part) for part in views.split(AT_ONCE)])
 
 
 def _statistics(vae: AutoencoderKL, views: Tensor) -> Tensor:

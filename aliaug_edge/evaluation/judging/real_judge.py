@@ -17,7 +17,7 @@ from torch import Tensor
 
 from aliaug_edge.data.samples import GOOD
 from aliaug_edge.errors import AliAugError
-from aliaug_edge.evaluation.judging.features import UInt8, statistics, views_of
+from aliaug_edge.evaluation.judging.features import UInt8, statistics, view_of
 from aliaug_edge.evaluation.judging.lessons import alone, pasted_lessons
 from aliaug_edge.evaluation.photos import Photo
 
@@ -33,7 +33,7 @@ class RealJudgeSettings:
 
     side: int = 64
     views: int = 4
-    lessons: int = 240
+    lessons: int = 360
     shrinkage: float = 0.5
     seed: int = 0
 
@@ -58,6 +58,10 @@ class Verdict:
 
     name: str
     empty: bool
+
+    def is_of(self, name: str) -> bool:
+        """Whether a defect is seen, and one of class `name`."""
+        return self.name == name and not self.empty
 
 
 def train_real_judge(
@@ -121,20 +125,21 @@ def verdicts(judge: RealJudge, images: Sequence[UInt8], masks: Sequence[UInt8]) 
 
 
 def features(judge: RealJudge, images: Sequence[UInt8], masks: Sequence[UInt8]) -> Tensor:
-    """Scaled statistics (N, D) float64 of what lies under the masks, averaged over two poses."""
-    stacked = [views_of(i, m, judge.side) for i, m in zip(images, masks, strict=True)]
+    """Scaled statistics (N, D) float64 of what lies under the masks, averaged over four poses."""
+    stacked = [view_of(i, m, judge.side) for i, m in zip(images, masks, strict=True)]
     upright = torch.from_numpy(np.stack(stacked)).float() / 127.5 - 1
-    rows = statistics(judge.vae, upright) + statistics(judge.vae, upright.flip((3, 4)))
-    return (rows.double() / 2 - judge.mean) / judge.spread
+    turned = (upright, upright.flip((2, 3)), upright.flip(2), upright.transpose(2, 3))
+    rows = torch.stack([statistics(judge.vae, pose).double() for pose in turned]).mean(0)
+    return (rows - judge.mean) / judge.spread
 
 
 def _views(photos: Sequence[Photo], side: int) -> Tensor:
-    stacked = [views_of(photo.image, photo.mask, side) for photo in photos]
+    stacked = [view_of(photo.image, photo.mask, side) for photo in photos]
     return torch.from_numpy(np.stack(stacked)).float() / 127.5 - 1
 
 
 def _augmented(views: Tensor, chance: torch.Generator) -> Tensor:
-    """`views` (N, 2, 4, S, S) in one of eight orientations, lighter or darker, with more or less
+    """`views` (N, 4, S, S) in one of eight orientations, lighter or darker, with more or less
     contrast, and noisy."""
 
     def drawn(*shape: int) -> Tensor:
@@ -142,13 +147,13 @@ def _augmented(views: Tensor, chance: torch.Generator) -> Tensor:
 
     turns = torch.randint(8, (len(views),), generator=chance).tolist()
     turned = torch.stack([_turned(view, turn) for view, turn in zip(views, turns, strict=True)])
-    colours, masks = turned[:, :, :3], turned[:, :, 3:]
-    level = colours.mean((1, 2, 3, 4), keepdim=True)
-    contrast, light = torch.exp(0.35 * drawn(1, 1, 1, 1)), 0.3 * drawn(1, 1, 1, 1)
-    noise = 0.03 * drawn(1, 1, 1, 1).abs() * torch.randn(colours.shape, generator=chance)
-    return torch.cat([(colours - level) * contrast + level + light + noise, masks], dim=2)
+    colours, masks = turned[:, :3], turned[:, 3:]
+    level = colours.mean((1, 2, 3), keepdim=True)
+    contrast, light = torch.exp(0.35 * drawn(1, 1, 1)), 0.3 * drawn(1, 1, 1)
+    noise = 0.03 * drawn(1, 1, 1).abs() * torch.randn(colours.shape, generator=chance)
+    return torch.cat([(colours - level) * contrast + level + light + noise, masks], dim=1)
 
 
 def _turned(view: Tensor, turn: int) -> Tensor:
-    mirrored = view.flip(3) if turn % 2 else view
-    return torch.rot90(mirrored, turn // 2, (2, 3))
+    mirrored = view.flip(2) if turn % 2 else view
+    return torch.rot90(mirrored, turn // 2, (1, 2))

@@ -9,6 +9,7 @@ Document = Mapping[str, Any]
 TITLES = {
     "ceiling": "real test defects (ceiling)",
     "pasted": "their pixels, same masks",
+    "blank": "nothing inserted, same masks",
     "made": "made (label fidelity)",
 }
 

@@ -2,6 +2,7 @@
 
 ceiling   real test defects on their own photos: what the judge can reach
 pasted    their pixels, at the places and under the masks that the bundle gets
+blank     nothing at all at those places: what the mask alone gives away
 made      the bundle asked for the mask's own class
 swap      the bundle asked for another class under the same mask; beside it that class's real
           pixels, seen through the mask
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from aliaug_edge.data.samples import GOOD
 from aliaug_edge.evaluation.judging.features import UInt8
 from aliaug_edge.evaluation.judging.fidelity import confusion, share
 from aliaug_edge.evaluation.judging.insertions import Insertion
@@ -36,13 +38,17 @@ class _Shown:
 def recognised(
     judge: RealJudge, test: Sequence[Photo], places: Sequence[Placement], own: Sequence[Insertion]
 ) -> dict[str, Any]:
-    """Ceiling, pasted and made, and what the judge takes each for."""
+    """Ceiling, pasted, blank and made, and what the judge takes each for."""
     pasted = [paste(place) for place in places]
     shown = {
         "ceiling": [_real(photo) for photo in alone(test)],
         "pasted": [
             _Shown(p.image, p.mask, p.defect_class, place.source.group)
             for p, place in zip(pasted, places, strict=True)
+        ],
+        "blank": [
+            _Shown(place.good.image, place.mask, place.defect_class, place.source.group)
+            for place in places
         ],
         "made": [_made(one) for one in own],
     }
@@ -58,11 +64,11 @@ def recognised(
 def _judged(judge: RealJudge, pictures: Sequence[_Shown]) -> dict[str, Any]:
     seen = verdicts(judge, [p.image for p in pictures], [p.mask for p in pictures])
     asked = [p.asked for p in pictures]
-    hits = [v.name == name for v, name in zip(seen, asked, strict=True)]
+    hits = [v.is_of(name) for v, name in zip(seen, asked, strict=True)]
     return {
         **share(hits, asked, [p.group for p in pictures]),
         "empty": round(sum(v.empty for v in seen) / len(seen), 4),
-        "confusion": confusion(asked, [v.name for v in seen], judge.answers[:-1]),
+        "confusion": confusion(asked, [GOOD if v.empty else v.name for v in seen], judge.answers),
     }
 
 
@@ -90,8 +96,8 @@ def _winners(
 ) -> dict[str, Any]:
     seen = verdicts(judge, [p.image for p in pictures], [p.mask for p in pictures])
     groups = [p.group for p in pictures]
-    wins = [v.name == p.asked for v, p in zip(seen, pictures, strict=True)]
-    shape = [v.name == name for v, name in zip(seen, outlines, strict=True)]
+    wins = [v.is_of(p.asked) for v, p in zip(seen, pictures, strict=True)]
+    shape = [v.is_of(name) for v, name in zip(seen, outlines, strict=True)]
     return {
         "request": share(wins, [p.asked for p in pictures], groups),
         "shape": share(shape, outlines, groups),

@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aliaug_edge.evaluation.folds import first_fold
+from aliaug_edge.evaluation.folds import first_fold, with_fewer_goods
 from aliaug_edge.evaluation.photos import Photo, read_photos
+from aliaug_edge.evaluation.run import MOST_GOODS
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,9 @@ def read_sides(
         DataError: as `folds.first_fold`.
     """
     folds = [
-        first_fold(data, groups=groups, pool=name, seed=seed, classes=classes)
+        with_fewer_goods(
+            first_fold(data, groups=groups, pool=name, seed=seed, classes=classes), MOST_GOODS
+        )
         for name in (judge_pool, pool)
     ]
     judged, bundled = folds

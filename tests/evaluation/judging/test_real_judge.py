@@ -13,7 +13,7 @@ from aliaug_edge.evaluation.judging.features import (
     largest_part,
     middle_of,
     perceptual_distances,
-    views_of,
+    view_of,
 )
 from aliaug_edge.evaluation.judging.lessons import pasted_lessons, under_outline
 from aliaug_edge.evaluation.judging.real_judge import (
@@ -96,16 +96,24 @@ def test_discriminants_find_what_tells_classes_apart_among_what_does_not() -> No
     assert torch.cat(hits).double().mean() > 0.9
 
 
-def test_views_show_the_middle_at_full_size_and_all_of_the_mask() -> None:
+def test_a_view_shows_the_middle_of_the_mask_at_full_size_also_at_a_border() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (100, 100, 3), dtype=np.uint8)
     mask = np.zeros((100, 100), np.uint8)
     mask[50:52, 20:80] = 255
-    image = np.random.default_rng(0).integers(0, 255, (100, 100, 3), dtype=np.uint8)
-    near, whole = views_of(image, mask, 32)
+    view = view_of(image, mask, 32)
     row, column = middle_of(mask)
-    assert np.array_equal(near[:3, 16, 16], image[row, column])
-    assert near[3].any(axis=0).all()
-    shown = np.flatnonzero(whole[3].any(axis=0))
-    assert 20 <= np.ptp(shown) < 30
+    window = np.s_[row - 16 : row + 16, column - 16 : column + 16]
+    assert np.array_equal(view[:3], image[window].transpose(2, 0, 1))
+    assert np.array_equal(view[3], mask[window])
+    corner = np.zeros((100, 100), np.uint8)
+    corner[0, 0] = 255
+    assert np.array_equal(view_of(image, corner, 32)[:3, 16, 16], image[0, 0])
+
+
+def test_the_middle_of_a_ring_lies_on_it() -> None:
+    ring = np.full((9, 9), 255, np.uint8)
+    ring[1:8, 1:8] = 0
+    assert ring[middle_of(ring)] == 255
 
 
 def test_the_largest_part_stands_alone() -> None:
