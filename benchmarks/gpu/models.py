@@ -81,8 +81,9 @@ def write_bundle(generator: Generator, folder: Path, settings: Settings) -> Path
             stage = dataclasses.replace(stage, module=_FloatSeams(stage.module))
             graphs[name] = export_stage(stage, multiple, staged / "onnx" / f"{name}.onnx")
         whole = stage_of(halved, "generator")
-        graphs["generator"] = GraphSpec("onnx/generator.onnx", whole.inputs, whole.outputs)
-        write_fused(staged, graphs, graphs["generator"])
+        fused = GraphSpec("onnx/generator.onnx", whole.inputs, whole.outputs)
+        write_fused(staged, graphs, fused)
+        graphs["generator"] = fused
         share_weights([staged / spec.path for spec in graphs.values()])
         np.savez(staged / PROMPTS, embeds=_prompts(generator))
         save_manifest(staged, _manifest(folder.name, generator, graphs, settings))
