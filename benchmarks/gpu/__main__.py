@@ -78,7 +78,7 @@ def _run(budget: Budget, settings: Settings, results: dict[str, Any]) -> None:
         _build(budget, settings, tiny, TINY_SIDE, 1)
         results["correctness"] += correctness.check(budget, settings, tiny, TINY_SIDE)
     print("making SD-Turbo's geometry", flush=True)
-    turbo = budget.attempt("SD-Turbo's geometry", lambda: subjects.turbo(settings), 150)
+    turbo = budget.attempt("SD-Turbo's geometry", lambda: subjects.turbo(settings), 200)
     subject = turbo or tiny
     if subject is None:
         return
