@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.gpu import driver as fake
+from support.gpu import enums
+from support.gpu.driver import FakeDriver
+from support.gpu.nvrtc import FakeNvrtc
 
 from aliaug_edge.engines import cuda, cuda_errors
 
@@ -70,7 +72,7 @@ def test_every_name_that_is_called_is_in_the_real_bindings(version: str) -> None
 def test_the_fake_takes_what_the_real_bindings_take(version: str) -> None:
     """So that a call which runs on the fake has the right number of arguments for the real one."""
     for name, signature in records()[version]["functions"].items():
-        kind = fake.FakeNvrtc if name.startswith("nvrtc") else fake.FakeDriver
+        kind = FakeNvrtc if name.startswith("nvrtc") else FakeDriver
         ours = len(inspect.signature(getattr(kind, name)).parameters) - 1
         assert ours == parameters(signature), signature
 
@@ -79,7 +81,7 @@ def test_the_fake_takes_what_the_real_bindings_take(version: str) -> None:
 def test_the_fakes_numbers_are_the_real_ones(version: str) -> None:
     for enum, members in records()[version]["members"].items():
         for name, value in members.items():
-            ours = getattr(fake, enum).__members__.get(name)
+            ours = getattr(enums, enum).__members__.get(name)
             assert ours is None or int(ours) == value, name
 
 

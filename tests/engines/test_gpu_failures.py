@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.gpu.driver import CUresult
+from support.gpu.enums import CUresult
 from support.gpu.machine import RuleBroken
 from support.gpu.rig import STAGED, rig
 from support.gpu.tensorrt import plan

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support.gpu.driver import CUresult
+from support.gpu.enums import CUresult
 from support.gpu.here import Here
 from support.gpu.rig import STAGED, rig
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.gpu.driver import FakeNvrtc
+from support.gpu.nvrtc import FakeNvrtc
 from support.gpu.rig import rig
 
 from aliaug_edge import imaging

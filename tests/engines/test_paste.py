@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.bundles import make_bundle
-from support.gpu.driver import CUresult
+from support.gpu.enums import CUresult
 from support.gpu.full import make_full_bundle
 from support.gpu.rig import STAGED, Rig, rig
 

@@ -1,50 +1,22 @@
-"""cuda-python's driver and NVRTC modules over a `Machine`: real names, real status tuples."""
+"""cuda-python's driver module over a `Machine`: real names, real status tuples."""
 
 from __future__ import annotations
 
 import ctypes
-import enum
 import threading
 from typing import Any
 
-import numpy as np
-
 from support.gpu import compiler
+from support.gpu.enums import (
+    CUdevice_attribute,
+    CUevent_flags,
+    CUresult,
+    CUstream_flags,
+    CUstreamCaptureMode,
+)
 from support.gpu.machine import Machine, RuleBroken, Stream, Work
 
 Status = tuple[Any, ...]
-
-
-class CUresult(enum.IntEnum):
-    CUDA_SUCCESS = 0
-    CUDA_ERROR_INVALID_VALUE = 1
-    CUDA_ERROR_OUT_OF_MEMORY = 2
-    CUDA_ERROR_NOT_INITIALIZED = 3
-    CUDA_ERROR_INVALID_CONTEXT = 201
-    CUDA_ERROR_ECC_UNCORRECTABLE = 214
-    CUDA_ERROR_NOT_FOUND = 500
-    CUDA_ERROR_ILLEGAL_ADDRESS = 700
-    CUDA_ERROR_LAUNCH_FAILED = 719
-    CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED = 900
-    CUDA_ERROR_STREAM_CAPTURE_INVALIDATED = 901
-
-
-class CUdevice_attribute(enum.IntEnum):
-    CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR = 75
-    CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR = 76
-
-
-class CUstream_flags(enum.IntEnum):
-    CU_STREAM_NON_BLOCKING = 1
-
-
-class CUevent_flags(enum.IntEnum):
-    CU_EVENT_DEFAULT = 0
-    CU_EVENT_DISABLE_TIMING = 2
-
-
-class CUstreamCaptureMode(enum.IntEnum):
-    CU_STREAM_CAPTURE_MODE_THREAD_LOCAL = 1
 
 
 OK = CUresult.CUDA_SUCCESS
@@ -352,53 +324,3 @@ class FakeDriver:
         for stream in self.machine.capturing():
             stream.invalid = True
         return bool(self.machine.capturing())
-
-
-class FakeNvrtc:
-    """`cuda.bindings.nvrtc`: the same source, compiled as C++ for this machine."""
-
-    def __init__(self) -> None:
-        self._programs: dict[int, dict[str, bytes]] = {}
-
-    def nvrtcCreateProgram(
-        self, source: bytes, name: bytes, count: int, headers: list[bytes], names: list[bytes]
-    ) -> Status:
-        assert (count, headers, names) == (0, [], [])
-        handle = len(self._programs) + 1
-        self._programs[handle] = {"source": source, "name": name, "log": b"\0"}
-        return 0, handle
-
-    def nvrtcCompileProgram(self, program: int, count: int, options: list[bytes]) -> Status:
-        if count != len(options) or options != [b"--gpu-architecture=sm_87", b"--fmad=false"]:
-            raise RuleBroken(f"options {options}")
-        found = self._programs[program]
-        image, log = compiler.build(found["source"].decode())
-        found["log"] = log.encode() + b"\0"
-        if image is None:
-            return (6,)
-        found["image"] = image
-        return (0,)
-
-    def nvrtcGetCUBINSize(self, program: int) -> Status:
-        return 0, len(self._programs[program]["image"])
-
-    def nvrtcGetCUBIN(self, program: int, target: bytes) -> Status:
-        return self._write(target, self._programs[program]["image"])
-
-    def nvrtcGetProgramLogSize(self, program: int) -> Status:
-        return 0, len(self._programs[program]["log"])
-
-    def nvrtcGetProgramLog(self, program: int, target: bytes) -> Status:
-        return self._write(target, self._programs[program]["log"])
-
-    def nvrtcDestroyProgram(self, program: int) -> Status:
-        del self._programs[program]
-        return (0,)
-
-    def _write(self, target: bytes, content: bytes) -> Status:
-        """The bindings write into the bytes object that they are given."""
-        if len(target) != len(content):
-            raise RuleBroken(f"a buffer of {len(target)} bytes for {len(content)}")
-        memory = np.frombuffer(target, np.uint8)
-        ctypes.memmove(memory.ctypes.data, content, len(content))
-        return (0,)

@@ -9,8 +9,9 @@ from typing import Any
 
 from aliaug_edge.bundle import Bundle
 from aliaug_edge.engines.tensorrt import TensorRtEngine
-from support.gpu.driver import FakeDriver, FakeNvrtc
+from support.gpu.driver import FakeDriver
 from support.gpu.machine import Machine
+from support.gpu.nvrtc import FakeNvrtc
 from support.gpu.tensorrt import fake_tensorrt, plans
 
 STAGED = ("encoder", "unet", "decoder")
