@@ -18,7 +18,6 @@ from aliaug_edge.engines.installed import version_of
 from aliaug_edge.errors import DataError, OutputError
 from aliaug_edge.generation import folder
 from aliaug_edge.generation.assemble import assemble
-from aliaug_edge.lock import exclusive
 from aliaug_edge.generation.pipeline import Pipeline
 from aliaug_edge.generation.placement import PlacementError
 from aliaug_edge.generation.plan import Plan, checked_plan, plan_run
@@ -33,6 +32,7 @@ from aliaug_edge.generation.sample import (
     write_sample,
 )
 from aliaug_edge.generation.summary import Summary, summarise
+from aliaug_edge.lock import exclusive
 
 WORKERS = 3  # threads: one in the engine, two around it, where most work releases the GIL
 AHEAD = 6  # requests begun or waiting; the bound keeps memory flat

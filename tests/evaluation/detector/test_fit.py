@@ -72,7 +72,7 @@ def test_training_leaves_the_callers_random_numbers_alone():
 
 def test_progress_is_told_every_fifty_steps():
     seen = []
-    fit(LESSON, 0, replace(SETTINGS, steps=50), lambda done, of, note: seen.append((done, of)))
+    fit(LESSON, 0, replace(SETTINGS, steps=50), lambda done, of, _note: seen.append((done, of)))
     assert seen == [(50, 50)]
 
 

@@ -77,7 +77,7 @@ def test_the_threshold_is_that_of_the_photos_given():
     truth = np.zeros((8, 8), bool)
     truth[2:4, 2:4] = True
     threshold = train_threshold(
-        lambda image: np.where(truth, 5.0, 1.0).astype(np.float32), [photo(truth)]
+        lambda _image: np.where(truth, 5.0, 1.0).astype(np.float32), [photo(truth)]
     )
     assert 1.0 < threshold <= 5.0
 
