@@ -36,7 +36,9 @@ from aliaug_edge.lock import exclusive
 
 WORKERS = 3  # threads: one in the engine, two around it, where most work releases the GIL
 AHEAD = 6  # requests begun or waiting; the bound keeps memory flat
-TENSORRT = tuple(f"tensorrt{kind}{cuda}" for kind in ("", "-lean") for cuda in ("", "-cu12", "-cu13"))
+TENSORRT = tuple(
+    f"tensorrt{kind}{cuda}" for kind in ("", "-lean") for cuda in ("", "-cu12", "-cu13")
+)
 MAKERS = ("numpy", "onnxruntime", "onnxruntime-gpu", "pillow", *TENSORRT)
 SOURCE_SHA256 = "source_sha256"  # in a record: of the good image's file
 
