@@ -40,7 +40,7 @@ def check(budget: Budget, settings: Settings, subject: Subject, side: int) -> li
 def psnr_db(a: Any, b: Any) -> float:
     """Of uint8 images, capped."""
     error = float(((a.astype(np.float64) - b) ** 2).mean())
-    return CAP_DB if error == 0 else round(min(CAP_DB, 10 * np.log10(255**2 / error)), 1)
+    return CAP_DB if error == 0 else round(min(CAP_DB, 10 * float(np.log10(255**2 / error))), 1)
 
 
 def _images(settings: Settings, subject: Subject, name: str, side: int) -> dict[str, Any]:
