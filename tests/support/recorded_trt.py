@@ -18,6 +18,7 @@ ENUMS = (
     "MemoryPoolType",
     "NetworkDefinitionCreationFlag",
     "OnnxParserFlag",
+    "ProfilingVerbosity",
 )
 BASES = ("ILogger", "IProgressMonitor")
 

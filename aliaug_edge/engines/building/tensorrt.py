@@ -117,6 +117,7 @@ def _configure(trt: Any, config: Any, job: BuildJob) -> tuple[list[str], list[st
     flags: list[str] = []
     # FP32 in the graph means FP32: TF32, on by default, would round products to 10 bits.
     config.clear_flag(trt.BuilderFlag.TF32)
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED  # `profile --layers` reads it
     if job.workspace_mib is not None:
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, job.workspace_mib * _MIB)
     if job.version_compatible:
