@@ -198,6 +198,8 @@ def test_a_quick_run_says_that_it_decides_nothing(tmp_path, folder):
     for text in (parsed(write_report(tmp_path)).text, table_text(document)):
         assert "decides nothing" in text
     assert "decides nothing" in table_markdown(document)
+    assert document["primary"]["verdict"] == "quick"
+    assert document["aims"] == []  # none is reached by a run that decides nothing
     assert "decides nothing" not in table_text(summarise(folder))
 
 

@@ -60,7 +60,10 @@ def summarise(out: Path) -> Document:
         "test_set": test_set,
         "left_out_class": left_out,
         "group_classes": group_classes(evaluation.runs),
-        "primary": {**primary, "verdict": verdict_kind(primary["low"], primary["high"])},
+        "primary": {
+            **primary,
+            "verdict": verdict_kind(primary["low"], primary["high"], quick=evaluation.is_quick),
+        },
         "primary_otherwise": _primary_otherwise(evaluation, left_out),
         "conditions": conditions,
         "comparisons": comparisons,
@@ -68,7 +71,7 @@ def summarise(out: Path) -> Document:
         "share_of_real": _shares_of_real(evaluation, levels),
         "synthetic_alone": alone.name if alone else None,
         "nothing_added": nothing.name if nothing else None,
-        "aims": aims(evaluation, levels, primary),
+        "aims": [] if evaluation.is_quick else aims(evaluation, levels, primary),
         "missing": [
             {"fold": fold, "condition": name, "seed": seed}
             for fold, name, seed in evaluation.missing

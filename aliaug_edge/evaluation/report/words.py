@@ -36,6 +36,7 @@ VERDICTS = {
     "none": "Gain not shown",
     "loss": "Loss shown",
     "open": "No verdict yet",
+    "quick": "Nothing decided",
 }
 _POOLS = {
     "copy-paste": "real defects of the train side, cut out and pasted onto good parts",
@@ -46,8 +47,11 @@ _POOLS = {
 Document = Mapping[str, Any]
 
 
-def verdict_kind(low: float | None, high: float | None) -> str:
-    """gain, loss or none, by where the interval lies from zero; open without one."""
+def verdict_kind(low: float | None, high: float | None, *, quick: bool = False) -> str:
+    """gain, loss or none, by where the interval lies from zero; open without one, and quick where
+    the run was too short to say."""
+    if quick:
+        return "quick"
     if low is None or high is None:
         return "open"
     if low > 0:
@@ -59,7 +63,7 @@ def verdict_sentence(document: Document) -> str:
     """What the primary comparison says, and no more than it says."""
     primary = document["primary"]
     ours, classic = primary["titles"]
-    if primary["verdict"] == "open":
+    if primary["low"] is None:
         return f"{ours} against {classic}: results are not there yet, so nothing can be said."
     between = interval(primary["low"], primary["high"], differences=True)
     came = (
@@ -71,6 +75,7 @@ def verdict_sentence(document: Document) -> str:
         "more with it.",
         "none": "The interval holds zero: a gain is not shown, and neither is that there is none.",
         "loss": "The interval lies below zero: a detector finds less with it.",
+        "quick": "The detectors were trained too shortly to tell conditions apart.",
     }[primary["verdict"]]
     return came + said + _caveats(document)
 
