@@ -171,7 +171,15 @@ def _detector(settings: EvaluationSettings) -> Detector:
 
 
 def _worked(piece: Piece) -> Piece:
-    save_run(train_and_score(piece), piece.out)
+    """On one thread, whatever the number of processes: sums on two are rounded in another order."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        save_run(train_and_score(piece), piece.out)
+    finally:
+        torch.set_num_threads(before)
     return piece
 
 
@@ -194,8 +202,5 @@ def _in_processes(pieces: Sequence[Piece], workers: int) -> Iterator[Piece]:
 
 
 def _prepare_worker() -> None:
-    """One thread: two processes of one are faster than one of two. Ctrl-C ends it in silence."""
-    import torch
-
+    """Ctrl-C ends it in silence."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    torch.set_num_threads(1)

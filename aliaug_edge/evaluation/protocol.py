@@ -20,7 +20,7 @@ PROTOCOL = "protocol.json"
 PRIMARY_METRIC = "ap"
 PREFERRED = ("nas-text-1x", "nas-colour-1x", "nas-text-2x", "nas-colour-2x")
 DETECTORS = ("unet", "ultralytics")
-CROPS_PER_SYNTHETIC = 10  # photos in a pool per real defective photo
+PHOTOS_PER_REAL = 10  # in a pool, per real photo with a defect
 POOL_SIZE = (100, 400)
 
 
@@ -128,7 +128,7 @@ def declare(out: Path, protocol: dict[str, Any]) -> None:
 def pool_size(fold: Fold) -> int:
     """Synthetic photos in each pool of a fold."""
     least, most = POOL_SIZE
-    return min(max(CROPS_PER_SYNTHETIC * len(fold.train), least), most)
+    return min(max(PHOTOS_PER_REAL * len(fold.train), least), most)
 
 
 def _primary(conditions: Sequence[Condition]) -> list[str]:

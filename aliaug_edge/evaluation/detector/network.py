@@ -15,7 +15,7 @@ STRIDE = 2 ** len(WIDTHS)  # pixels per cell of the coarsest features
 class DefectNet(nn.Module):
     """Images (B, 3, H, W) in [-1, 1], H and W multiples of `STRIDE`, to logits (B, 1, H, W).
 
-    0.39 M parameters. The first convolution halves the size, and the logits are made at half the
+    0.34 M parameters. The first convolution halves the size, and the logits are made at half the
     size and enlarged: a defect's outline to a pixel is not what it is asked for.
     """
 

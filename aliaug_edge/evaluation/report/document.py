@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aliaug_edge.evaluation.conditions import Condition
+from aliaug_edge.evaluation.protocol import PRIMARY_METRIC
 from aliaug_edge.evaluation.report.aims import aims, nothing_added, synthetic_alone
 from aliaug_edge.evaluation.report.measured import (
     level_row,
@@ -15,7 +16,7 @@ from aliaug_edge.evaluation.report.measured import (
     measured_level,
     pooled_mean,
 )
-from aliaug_edge.evaluation.report.read import METRIC, Evaluation, read_evaluation
+from aliaug_edge.evaluation.report.read import Evaluation, read_evaluation
 from aliaug_edge.evaluation.report.testset import (
     describe_test_set,
     dominating_class,
@@ -26,7 +27,7 @@ from aliaug_edge.evaluation.results import run_path
 from aliaug_edge.evaluation.statistics import Comparison, holm
 
 SCHEMA = 1
-PRIMARY = METRIC
+PRIMARY = PRIMARY_METRIC
 SECONDARY = ("iou", "f1", "auroc")
 POOLED = ("ap", "auroc", "map50_95", "map50")
 _DIGITS = 6

@@ -11,11 +11,9 @@ from typing import Any, get_args
 from aliaug_edge import files
 from aliaug_edge.errors import DataError
 from aliaug_edge.evaluation.conditions import Condition, Pool
+from aliaug_edge.evaluation.protocol import PRIMARY_METRIC, PROTOCOL
 from aliaug_edge.evaluation.results import Run, load_run, run_path
 from aliaug_edge.report.read import misfit
-
-PROTOCOL = "protocol.json"
-METRIC = "ap"  # of an image; the only one that may decide
 
 _TEXT_OR_NULL = (str, type(None))
 _SHAPE = {
@@ -130,8 +128,8 @@ def _contradiction(document: Mapping[str, Any]) -> str:
         return "two conditions share a name"
     if not names or not document["folds"] or not document["seeds"]:
         return "it has no condition, no fold or no seed"
-    if document["primary"]["metric"] != METRIC:
-        return f"its primary metric is {document['primary']['metric']}, expected {METRIC}"
+    if document["primary"]["metric"] != PRIMARY_METRIC:
+        return f"its primary metric is {document['primary']['metric']}, expected {PRIMARY_METRIC}"
     for row in document["conditions"]:
         if row["pool"] not in get_args(Pool):
             return f"condition {row['name']}: pool is {row['pool']}"
