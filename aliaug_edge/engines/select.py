@@ -7,6 +7,7 @@ import importlib.util
 from dataclasses import dataclass
 
 from aliaug_edge.bundle import Bundle
+from aliaug_edge.engines.auto import AutoEngine
 from aliaug_edge.engines.base import Engine
 from aliaug_edge.engines.gpu import GpuProbe, probe_gpus
 from aliaug_edge.engines.installed import (
@@ -57,7 +58,8 @@ def open_engine(
     `size_hw` in pixels and `batch` make the shapes static; `threads` as in `thread_count`.
     "auto" takes the fastest that is valid here, in this order: TensorRT, where `ali-aug build` made
     engines for this GPU, this TensorRT and this size; ONNX Runtime with CUDA; ONNX Runtime on the
-    CPU. It prints its reason on stderr when entered.
+    CPU. An engine that cannot be entered is passed over, as one whose plan proves damaged. It
+    prints its reason on stderr when entered.
 
     Raises:
         AliAugError: no such engine, or it cannot run here.
@@ -87,12 +89,31 @@ class Size:
 def _fastest(bundle: Bundle, graph: str, size: Size, threads: int | None) -> Engine:
     if probe_gpus().problem is not None:  # no engine for a GPU has to be asked
         return _onnxruntime(bundle, graph, size, threads, "auto")
+
+    def instead(error: AliAugError) -> Engine:
+        return _instead(bundle, graph, size, threads, error)
+
+    why = "the fastest; built for this GPU by `ali-aug build`"
     try:
-        why = "the fastest; built for this GPU by `ali-aug build`"
-        return _tensorrt(bundle, graph, size, why)
+        first = _tensorrt(bundle, graph, size, why)
     except AliAugError as error:
-        beside = f"; tensorrt would be faster: {error}"
+        return instead(error)
+    return AutoEngine(first, instead)
+
+
+def _instead(
+    bundle: Bundle, graph: str, size: Size, threads: int | None, error: AliAugError
+) -> Engine:
+    """ONNX Runtime where TensorRT would be faster but for `error`.
+
+    Raises:
+        AliAugError: it cannot run here either.
+    """
+    beside = f"; tensorrt would be faster: {error}"
+    try:
         return _onnxruntime(bundle, graph, size, threads, "auto", beside)
+    except AliAugError as other:
+        raise type(other)(f"no engine can run here: tensorrt: {error}; {other}") from other
 
 
 def _onnxruntime(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,11 +26,14 @@ class Here:
         self.patch = patch
         self.asked: list[Any] = []
 
-    def has_plans(self, *stages: str) -> None:
+    def has_plans(self, *stages: str, read: Callable[[], bytes] | None = None) -> None:
+        """`read` takes the place of reading the last stage's plan."""
+
         def find(bundle: Bundle, graph: str, here: plan.Here, hw: Any, batch: Any) -> Any:
             self.asked.append((graph, here, hw, batch))
             if not stages:
                 raise plan.EngineError("no generator engine in b: run `ali-aug build b`")
-            return plans(bundle, stages)
+            found = plans(bundle, stages)
+            return found if read is None else [*found[:-1], (stages[-1], read)]
 
         self.patch.setattr("aliaug_edge.engines.select.find_plans", find)
