@@ -14,10 +14,11 @@ from support.gpu.enums import (
     CUstream_flags,
     CUstreamCaptureMode,
 )
-from support.gpu.machine import Machine, RuleBroken, Stream, Work
+from support.gpu.failures import Failures
+from support.gpu.machine import Machine, RuleBroken, Stream
+from support.gpu.works import copy_work, kernel_work, set_work
 
 Status = tuple[Any, ...]
-
 
 OK = CUresult.CUDA_SUCCESS
 
@@ -36,15 +37,9 @@ class FakeDriver:
         self.contexts = 0
         self.modules: dict[int, ctypes.CDLL] = {}
         self.functions: dict[int, compiler.Kernel] = {}
+        self.failures = Failures()
+        self.fail, self.lose = self.failures.fail, self.failures.lose
         self._current = threading.local()
-        self._failing: dict[str, tuple[int, CUresult]] = {}
-        self._lost: CUresult | None = None
-
-    def fail(self, function: str, code: CUresult, after: int = 0) -> None:
-        self._failing[function] = (after, code)
-
-    def lose(self, code: CUresult = CUresult.CUDA_ERROR_ECC_UNCORRECTABLE) -> None:
-        self._lost = code
 
     def leaks(self) -> list[str]:
         return [
@@ -66,14 +61,9 @@ class FakeDriver:
         return called
 
     def _verdict(self, name: str) -> CUresult | None:
-        if self._lost is not None:
-            return self._lost
-        if name in self._failing:
-            after, code = self._failing[name]
-            self._failing[name] = (after - 1, code)
-            if after <= 0:
-                del self._failing[name]
-                return code
+        wanted = self.failures.verdict(name)
+        if wanted is not None:
+            return wanted
         free = ("cuInit", "cuDeviceGet", "cuDevicePrimaryCtxRetain", "cuCtxSetCurrent")
         outside = name in (*free, "cuDevicePrimaryCtxRelease", "cuDeviceGetAttribute")
         if not outside and not getattr(self._current, "context", 0):
@@ -153,22 +143,11 @@ class FakeDriver:
         stream: int,
         pinned: tuple[bool, bool],
     ) -> Status:
-        machine = self.machine
-        found = machine.find(target, nbytes).pinned, machine.find(source, nbytes).pinned
-        if found != pinned:
-            raise RuleBroken(f"{name}: target and source pinned {found}, expected {pinned}")
-
-        def run() -> None:
-            machine.view(target, nbytes)[:] = machine.view(source, nbytes)
-
-        machine.put(stream, Work(name, [(source, nbytes)], [(target, nbytes)], run))
+        self.machine.put(stream, copy_work(self.machine, name, target, source, nbytes, pinned))
         return (OK,)
 
     def cuMemsetD8Async(self, target: int, value: int, nbytes: int, stream: int) -> Status:
-        def run() -> None:
-            self.machine.view(target, nbytes)[:] = value
-
-        self.machine.put(stream, Work("set", [], [(target, nbytes)], run))
+        self.machine.put(stream, set_work(self.machine, target, value, nbytes))
         return (OK,)
 
     # Streams and events
@@ -295,28 +274,10 @@ class FakeDriver:
         parameters: tuple[tuple[Any, ...], tuple[Any, ...]],
         extra: int,
     ) -> Status:
-        kernel, machine = self.functions[function], self.machine
         if (grid_z, block_y, block_z, shared, extra) != (1, 1, 1, 0, 0):
             raise RuleBroken("our kernels use x and y of the grid, x of the block, no more")
-        values, kinds = parameters
-        if len(values) != len(kernel.parameters):
-            raise RuleBroken(f"{kernel.name} takes {kernel.parameters}, got {len(values)} values")
-        ranges: dict[bool, list[tuple[int, int]]] = {True: [], False: []}
-        for value, kind, declared in zip(values, kinds, kernel.parameters, strict=True):
-            if declared.pointer != (kind is ctypes.c_void_p):
-                raise RuleBroken(f"{kernel.name}: {declared.name} is given as {kind.__name__}")
-            if declared.pointer:
-                ranges[declared.const].append((value, machine.rest(value)))
-
-        def run() -> None:
-            real = [
-                machine.view(v, 1).ctypes.data if p.pointer else v
-                for v, p in zip(values, kernel.parameters, strict=True)
-            ]
-            kernel.run((grid_x, grid_y), block_x, real)
-
-        writes = ranges[False]
-        machine.put(stream, Work(kernel.name, ranges[True], writes, run))
+        kernel, grid = self.functions[function], (grid_x, grid_y)
+        self.machine.put(stream, kernel_work(self.machine, kernel, grid, block_x, parameters))
         return (OK,)
 
     def _refuses_in_capture(self) -> bool:

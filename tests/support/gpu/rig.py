@@ -42,5 +42,5 @@ def rig(*, eager: bool = False, total: int = 1 << 30, version: str = "10.3") -> 
     machine = Machine(total, eager=eager)
     driver = FakeDriver(machine)
     yield Rig(machine, driver, (driver, FakeNvrtc()), fake_tensorrt(machine, version))
-    if driver._lost is None:
+    if driver.failures.lost is None:
         assert driver.leaks() == []

@@ -1,0 +1,31 @@
+"""Calls that answer with an error because a test wants it, or because the GPU is gone."""
+
+from __future__ import annotations
+
+from support.gpu.enums import CUresult
+
+
+class Failures:
+    """`fail` lets one call fail, `lose` every call from then on."""
+
+    def __init__(self) -> None:
+        self._failing: dict[str, tuple[int, CUresult]] = {}
+        self.lost: CUresult | None = None
+
+    def fail(self, function: str, code: CUresult, after: int = 0) -> None:
+        """The call of `function` after `after` good ones answers `code`."""
+        self._failing[function] = (after, code)
+
+    def lose(self, code: CUresult = CUresult.CUDA_ERROR_ECC_UNCORRECTABLE) -> None:
+        """The GPU is gone."""
+        self.lost = code
+
+    def verdict(self, function: str) -> CUresult | None:
+        """What this call of `function` answers instead of doing its work."""
+        if self.lost is not None or function not in self._failing:
+            return self.lost
+        after, code = self._failing.pop(function)
+        if after <= 0:
+            return code
+        self._failing[function] = (after - 1, code)
+        return None
