@@ -15,7 +15,7 @@ from aliaug_edge import extras as extras_module
 from aliaug_edge.cli.doctor import doctor
 from aliaug_edge.cli.require import require
 from aliaug_edge.doctor import doctor_report, doctor_text
-from aliaug_edge.doctor.hardware import cpu_name, jetson_release, memory_bytes
+from aliaug_edge.doctor.hardware import cpu_name, memory_bytes
 from aliaug_edge.engines.installed import onnxruntime_fault, onnxruntime_has_cuda
 from aliaug_edge.errors import MissingDependencyError
 from aliaug_edge.extras import EXPORT, EXPORT_EXTRAS, TRAIN, TRAIN_EXTRAS
@@ -140,13 +140,6 @@ def test_the_processor_is_named_on_arm_by_its_board(tmp_path: Path) -> None:
     board.write_bytes(b"NVIDIA Jetson AGX Orin Developer Kit\0")
     assert cpu_name(cpuinfo, board) == "NVIDIA Jetson AGX Orin Developer Kit"
     assert cpu_name(tmp_path / "none", tmp_path / "none")
-
-
-def test_a_jetson_is_known_by_its_release_file(tmp_path: Path) -> None:
-    release = tmp_path / "nv_tegra_release"
-    assert jetson_release(release) is None
-    release.write_text("# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic\n")
-    assert jetson_release(release) == "R36.4.3"
 
 
 def test_memory_is_known() -> None:

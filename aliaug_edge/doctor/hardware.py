@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aliaug_edge.engines.gpu import GpuProbe, probe_gpus
+from aliaug_edge.engines.packages import jetson_release
 from aliaug_edge.engines.threads import physical_cores, usable_cpus
 
 _CPUINFO = Path("/proc/cpuinfo")
 _DEVICE_TREE_MODEL = Path("/proc/device-tree/model")
-_TEGRA_RELEASE = Path("/etc/nv_tegra_release")
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,6 @@ def memory_bytes() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):
         return 0
-
-
-def jetson_release(release: Path = _TEGRA_RELEASE) -> str | None:
-    """The L4T release of a Jetson, from "# R36 (release), REVISION: 4.3, …"."""
-    found = re.search(r"R(\d+) \(release\), REVISION: ([\d.]+)", _read(release))
-    return f"R{found[1]}.{found[2]}" if found else None
 
 
 def _read(path: Path) -> str:

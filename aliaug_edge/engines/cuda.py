@@ -14,9 +14,9 @@ from typing import Any
 
 from aliaug_edge.engines.cuda_errors import GpuError, GpuLostError, GpuMemoryError, error_of
 from aliaug_edge.engines.gpu import probe_gpus
+from aliaug_edge.engines.packages import cuda_python_install, nvrtc_install
 from aliaug_edge.errors import MissingDependencyError
 
-INSTALL = "pip install 'aliaug-edge[tensorrt]'"
 MIB = 2**20
 _THREADS = 256
 
@@ -213,8 +213,7 @@ class Cuda:
             )
         except RuntimeError as error:  # cuda-python's, where the library cannot be opened
             raise GpuError(
-                f"NVRTC cannot be opened ({error}); install the CUDA toolkit's nvrtc, "
-                "or run: pip install nvidia-cuda-nvrtc"
+                f"NVRTC cannot be opened ({error}); run: {nvrtc_install(probe_gpus().cuda_version)}"
             ) from error
         try:
             self._call(nvrtc.nvrtcCompileProgram, program, len(options), options)
@@ -266,9 +265,9 @@ def _bindings() -> tuple[Any, Any]:
     Raises:
         MissingDependencyError: cuda-python is not installed. GpuError: no driver or no GPU.
     """
-    problem = probe_gpus().problem
-    if problem is not None:
-        raise GpuError(f"{problem}; choose onnxruntime-cpu")
+    probe = probe_gpus()
+    if probe.problem is not None:
+        raise GpuError(f"{probe.problem}; choose onnxruntime-cpu")
     for driver, nvrtc in (
         ("cuda.bindings.driver", "cuda.bindings.nvrtc"),
         ("cuda.cuda", "cuda.nvrtc"),
@@ -277,7 +276,8 @@ def _bindings() -> tuple[Any, Any]:
             return importlib.import_module(driver), importlib.import_module(nvrtc)
         except ImportError:
             continue
-    raise MissingDependencyError(f"cuda-python is not installed; run: {INSTALL}")
+    install = cuda_python_install(probe.cuda_version)
+    raise MissingDependencyError(f"cuda-python is not installed; run: {install}")
 
 
 def _mib(nbytes: int) -> str:

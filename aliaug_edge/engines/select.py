@@ -17,9 +17,10 @@ from aliaug_edge.engines.installed import (
     onnxruntime_has_cuda,
 )
 from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine, Provider
+from aliaug_edge.engines.packages import tensorrt_install
 from aliaug_edge.engines.plan import Here
 from aliaug_edge.engines.store import FOLDER, find_plans
-from aliaug_edge.engines.tensorrt_package import INSTALL, MODULES, driver_fault
+from aliaug_edge.engines.tensorrt_package import MODULES, driver_fault
 from aliaug_edge.errors import AliAugError
 
 AUTO = "auto"
@@ -184,7 +185,7 @@ def _cuda_choice(fault: Fault | None, probe: GpuProbe) -> EngineChoice:
 
 def _tensorrt_choice(probe: GpuProbe) -> EngineChoice:
     missing = not any(_importable(name) for name in MODULES)
-    install = INSTALL if missing else ""
+    install = tensorrt_install() if missing else ""
     problem = driver_fault(probe)
     if problem is not None:
         return EngineChoice(TENSORRT, False, problem, install)

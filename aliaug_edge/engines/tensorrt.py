@@ -20,9 +20,10 @@ from aliaug_edge.engines.chain import PAINTED, Chain, Step, make_chain, outer_in
 from aliaug_edge.engines.cuda import Cuda
 from aliaug_edge.engines.graph import Graphs
 from aliaug_edge.engines.kernels import Kernels, Sizes
+from aliaug_edge.engines.packages import tensorrt_install
 from aliaug_edge.engines.shapes import bind_specs, free_dimensions
 from aliaug_edge.engines.stage import Log, Shape, Stage, load_stage
-from aliaug_edge.engines.tensorrt_package import INSTALL, MODULES, import_problem
+from aliaug_edge.engines.tensorrt_package import MODULES, import_problem
 from aliaug_edge.errors import BundleError, MissingDependencyError
 from aliaug_edge.tensors import Arrays, TensorSpec, check_feeds
 
@@ -254,7 +255,7 @@ def import_runtime() -> Any:
     Raises:
         MissingDependencyError: none is, or it cannot be imported.
     """
-    problem = ""
+    problem, install = "", tensorrt_install()
     for package in MODULES:
         try:
             module = importlib.import_module(package)
@@ -266,5 +267,5 @@ def import_runtime() -> Any:
         else:
             if hasattr(module, "Runtime"):
                 return module
-            problem = problem or f"{package} is a stub without a runtime; run: {INSTALL}"
-    raise MissingDependencyError(problem or f"TensorRT is not installed; run: {INSTALL}")
+            problem = problem or f"{package} is a stub without a runtime; run: {install}"
+    raise MissingDependencyError(problem or f"TensorRT is not installed; run: {install}")

@@ -14,8 +14,12 @@ from pathlib import Path
 
 from aliaug_edge.engines.gpu import GpuProbe
 from aliaug_edge.engines.installed import Fault, version_of
+from aliaug_edge.engines.packages import (
+    jetson_release,
+    tensorrt_install,
+    tensorrt_reinstall,
+)
 
-INSTALL = "pip install 'aliaug-edge[tensorrt]'"
 OLDEST = (8, 5)
 MODULES = ("tensorrt", "tensorrt_lean", "tensorrt_dispatch")
 _CUDA_OF = {
@@ -29,14 +33,15 @@ def tensorrt_fault() -> Fault | None:
     """Why no engine can be built here, as far as can be known without importing TensorRT."""
     folder = _folder("tensorrt")
     version = tensorrt_version()
+    install = tensorrt_install()
     if folder is None:
         if version is not None:
-            return Fault(f"tensorrt {version} is installed but its module is not there", INSTALL)
+            return Fault(f"tensorrt {version} is installed but its module is not there", install)
         if any(_folder(name) for name in MODULES[1:]):
-            return Fault("only TensorRT's lean runtime is installed, which builds nothing", INSTALL)
-        return Fault("TensorRT is not installed", INSTALL)
+            return Fault("only TensorRT's lean runtime is installed, which builds nothing", install)
+        return Fault("TensorRT is not installed", install)
     if version is not None and _numbers(version)[:2] < OLDEST:
-        return Fault(f"TensorRT {version} is too old: 8.5 is the oldest that is supported", INSTALL)
+        return Fault(f"TensorRT {version} is too old: 8.5 is the oldest that is supported", install)
     return None
 
 
@@ -57,10 +62,13 @@ def driver_fault(probe: GpuProbe) -> str | None:
         or int(probe.cuda_version.split(".")[0]) >= needed
     ):
         return None
+    have = probe.cuda_version.split(".")[0]
+    cure = f"install a newer driver, or the TensorRT for CUDA {have} (tensorrt-cu{have})"
+    if jetson_release():  # only pip's wheels say which CUDA they need
+        cure = f"run: {tensorrt_reinstall()}"
     return (
         f"the NVIDIA driver supports CUDA {probe.cuda_version}, the installed TensorRT needs CUDA "
-        f"{needed}: install a newer driver, or the TensorRT for CUDA "
-        f"{probe.cuda_version.split('.')[0]} (tensorrt-cu{probe.cuda_version.split('.')[0]})"
+        f"{needed}: {cure}"
     )
 
 
@@ -71,10 +79,9 @@ def import_problem(error: ImportError) -> str:
     if library is not None:
         return (
             f"TensorRT is a stub package here: its bindings are installed, its library "
-            f"{library[0]} is not; run: pip install --force-reinstall tensorrt, where NVIDIA's "
-            "package index can be reached"
+            f"{library[0]} is not; run: {tensorrt_reinstall()}"
         )
-    return f"TensorRT cannot be imported ({said}); run: {INSTALL}"
+    return f"TensorRT cannot be imported ({said}); run: {tensorrt_install()}"
 
 
 def _folder(module: str) -> Path | None:

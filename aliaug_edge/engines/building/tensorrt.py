@@ -1,5 +1,5 @@
 """TensorRT as a toolchain: every name of its build side that this project uses is in this file and
-in `legacy`, and is held against the real bindings in tests/engines/building/test_bindings.py.
+in `legacy`, and is held against the real bindings in tests/engines/test_bindings.py.
 
 One route serves 10.3 to 11: the network is strongly typed, so precision is a property of the ONNX
 graph. TensorRT 11 knows nothing else. On 10.3 strong typing is there as well (NVIDIA calls it
@@ -20,6 +20,7 @@ from aliaug_edge.engines.base import Engine
 from aliaug_edge.engines.building import legacy
 from aliaug_edge.engines.building.jobs import BuildJob
 from aliaug_edge.engines.building.toolchain import Made, OutOfMemoryError, Watch
+from aliaug_edge.engines.packages import tensorrt_install
 from aliaug_edge.engines.plan import EngineError, version_tuple
 from aliaug_edge.engines.tensorrt_package import OLDEST, import_problem, tensorrt_fault
 
@@ -89,7 +90,8 @@ def _module() -> Any:
         raise EngineError(import_problem(ImportError("a stub without a Builder")))
     if version_tuple(trt.__version__)[:2] < OLDEST:
         raise EngineError(
-            f"TensorRT {trt.__version__} is too old: 8.5 is the oldest that is supported"
+            f"TensorRT {trt.__version__} is too old: 8.5 is the oldest that is supported; run: "
+            f"{tensorrt_install()}"
         )
     return trt
 
