@@ -38,6 +38,7 @@ def runtime_version(engine: str) -> str | None:
     names = {
         "onnxruntime-cpu": ("onnxruntime", "onnxruntime-gpu"),
         "onnxruntime-cuda": ("onnxruntime-gpu",),
+        "onnxruntime-tensorrt": ("onnxruntime-gpu",),
     }
     for name in names.get(engine, (engine,)):
         try:

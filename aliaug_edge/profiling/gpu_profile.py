@@ -6,7 +6,7 @@ per batch, device memory by what it holds, the share of the FLOP floor, and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from typing import Any, TypeGuard
@@ -156,27 +156,6 @@ def _weights_bytes(engine: TensorRtEngine, open_batch: Open) -> int | None:
     finally:
         engine.cuda.activate()
     return taken if taken >= 0 else None
-
-
-def gpu_lines(gpu: Mapping[str, Any]) -> list[str]:
-    """The part of a profile's text that is about the GPU."""
-    lines = ["on the device (CUDA events), batch 1:"]
-    for row in (*gpu["queries"], *gpu["stages"]):
-        name = row.get("name") or row["stage"]
-        values = "  ".join(f"{key} {row[f'{key}_ms']:.3f}" for key in ("p50", "p95", "p99", "max"))
-        lines.append(f"  {name:<14} ms  {values}")
-    for row in gpu["batches"]:
-        said = row["problem"] or f"{row['images_per_s']:.1f} images/s from array to array"
-        lines.append(f"  batch {row['batch']}: {said}")
-    shown = (f"{key.removesuffix('_mib')} {value}" for key, value in gpu["memory"].items())
-    lines.append(f"  device memory, MiB: {', '.join(shown)}")
-    floor = gpu["floor"]
-    if floor["share"] is not None:
-        lines.append(
-            f"  FLOP floor {floor['floor_ms']:.3f} ms at the measured "
-            f"{floor['peak_gflops_f16'] / 1e3:.0f} TFLOP/s (FP16): {floor['share']:.0%} of it"
-        )
-    return lines
 
 
 def _mib(nbytes: int) -> float:

@@ -181,7 +181,7 @@ def _engine_entry(
     return {
         "spec": spec,
         "name": bench.engine_name,
-        "version": runtime_version(bench.engine_name),
+        "version": _version(bench),
         "threads": bench.threads if bench.on_cpu else None,
         "peak_gflops_f32": peak,
         "stages": rows,
@@ -197,6 +197,12 @@ def _engine_entry(
             if latencies is not None
         ],
     }
+
+
+def _version(bench: Bench) -> str | None:
+    """What the runtime says of itself where pip need not know it: a Jetson's comes from apt."""
+    engine = bench.engines["generator"]
+    return str(engine.trt.__version__) if is_tensorrt(engine) else runtime_version(engine.name)
 
 
 def _stage_row(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from aliaug_edge.profiling.gpu_profile import gpu_lines
+from aliaug_edge.profiling.gpu_text import gpu_lines
 from aliaug_edge.profiling.latency import slowest_pass
 
 STAGE_NAMES = {

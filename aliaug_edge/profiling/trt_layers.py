@@ -20,11 +20,12 @@ from aliaug_edge.profiling.gpu_trace import Tracer
 from aliaug_edge.tensors import Arrays
 
 RUNS = 20
-_BINDINGS = ("Bindings", "I/O Tensors")  # TensorRT to 10, from 11 on
+IO_TENSORS = "I/O Tensors"  # what TensorRT 11 says instead of Bindings
 
 
 def layers_document(inspected: str) -> dict[str, Any]:
-    """{"Layers": [{"Name", "LayerType", "Inputs", "Outputs", …}], …} from the inspector's JSON.
+    """{"Layers": [{"Name", "LayerType", "Inputs", "Outputs", …}], "Bindings": [names], …} from the
+    inspector's JSON. trt-engine-explorer reads no file without bindings.
 
     An engine that was built without detailed verbosity lists bare names: they become {"Name": …}.
 
@@ -34,10 +35,11 @@ def layers_document(inspected: str) -> dict[str, Any]:
     try:
         document = json.loads(inspected)
         layers = [_layer(entry) for entry in document["Layers"]]
+        names = _bindings(document)
     except (LookupError, TypeError, ValueError) as error:
         raise AliAugError(f"TensorRT's engine inspector says nothing usable ({error!r})") from error
-    kept = {key: document[key] for key in _BINDINGS if key in document}
-    return {"Layers": layers, **kept}
+    kept = {key: document[key] for key in (IO_TENSORS,) if key in document}
+    return {"Layers": layers, "Bindings": names, **kept}
 
 
 def is_detailed(document: Mapping[str, Any]) -> bool:
@@ -97,6 +99,12 @@ def write_layers(
                 files.write_json(path, document)
                 written.append(path)
     return written, notes
+
+
+def _bindings(document: Mapping[str, Any]) -> list[str]:
+    """Names of inputs and outputs, of either generation."""
+    given = document.get("Bindings") or document.get(IO_TENSORS) or []
+    return [str(entry["Name"] if isinstance(entry, Mapping) else entry) for entry in given]
 
 
 def _layer(entry: Any) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 from aliaug_edge.errors import DataError
 from aliaug_edge.generation.folder import REQUEST, SAMPLES
 from aliaug_edge.generation.request import PROCEDURAL
+from aliaug_edge.report import gpu
 
 STATUSES = ("kept", "rejected", "failed")
 CONFIG, METRICS = "config.json", "metrics.jsonl"
@@ -89,6 +90,9 @@ def read_profile(path: Path) -> Record:
     """
     profile = _read_json(path)
     wrong = misfit(profile, _PROFILE)
+    for number, engine in enumerate(profile["engines"] if not wrong else []):
+        if "gpu" in engine:
+            wrong = wrong or misfit(engine["gpu"], gpu.SHAPE, f"engines[{number}].gpu")
     if not wrong and len(profile["size"]) != 2:
         wrong = "size is not [height, width]"
     if not wrong and not (profile["engines"] and all(e["stages"] for e in profile["engines"])):

@@ -10,6 +10,7 @@ from aliaug_edge.profiling.stages import FUSED, STAGED_STAGES
 from aliaug_edge.profiling.table import STAGE_NAMES, counted, passes_text, shown
 from aliaug_edge.report import svg
 from aliaug_edge.report.data import ClassPictures, Curve, ReportData
+from aliaug_edge.report.gpu import gpu_block
 from aliaug_edge.report.parity import parity_rows, tolerance_text
 from aliaug_edge.report.parts import (
     Html,
@@ -190,4 +191,5 @@ def _engine_block(engine: dict[str, Any]) -> str:
     return (
         f"<h3>{escape(title)}</h3>{table(header, rows, last_is_total=True)}"
         f'<p class="muted">{escape(facts)}.</p>'
+        f"{gpu_block(engine['gpu']) if 'gpu' in engine else ''}"
     )

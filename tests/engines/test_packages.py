@@ -67,7 +67,7 @@ def test_on_a_jetson_a_missing_tensorrt_is_jetpacks() -> None:
     [
         (
             "raise ImportError('libnvinfer.so.10: cannot open')",
-            "run: pip uninstall -y tensorrt tensorrt-cu12 tensorrt-cu13 && sudo apt-get install python3-libnvinfer",
+            r"run: pip uninstall -y tensorrt tensorrt-cu12 tensorrt-cu13 && sudo apt-get install p",
         ),
         ("import a_module_that_is_missing", APT),
         ("", f"stub without a runtime; {APT}"),

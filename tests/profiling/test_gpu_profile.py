@@ -19,15 +19,22 @@ from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.profiling import Rules, profile_bundle, profile_text
 from aliaug_edge.profiling.gpu_peak import measured_gpu_gflops
-from aliaug_edge.profiling.gpu_profile import gpu_lines, profile_gpu
+from aliaug_edge.profiling.gpu_profile import profile_gpu
+from aliaug_edge.profiling.gpu_state import parse_nvidia_smi
+from aliaug_edge.profiling.gpu_text import gpu_lines, state_text
 from aliaug_edge.profiling.gpu_trace import Tracer, collect
 from aliaug_edge.profiling.stages import scene_feeds, write_scene
 from aliaug_edge.profiling.trt_layers import write_layers
+from aliaug_edge.report.gpu import SHAPE, gpu_block
+from aliaug_edge.report.read import misfit
 
 SIZE = (64, 64)
 QUICK = Rules(warmup_ms=0, iterations=3)
 STAGES = ["encoder", "unet", "decoder"]
-CALM = {"throttling": None, "sm_clock_mhz": None, "sm_clock_max_mhz": None}
+CALM = parse_nvidia_smi("")  # nothing is known
+LOADED = parse_nvidia_smi(
+    "580.65, P0, 1755, 1980, 2619, 612.4, 700.0, 54, 0x0000000000000004, 2600"
+)
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +127,33 @@ def test_the_part_about_the_gpu_is_whole(gpu, bundle, scene):
     json.dumps(found, allow_nan=False)
     text = "\n".join(gpu_lines(found))
     assert "FLOP floor 4.000 ms" in text and "decoder" in text
+    (compute,) = (line for line in text.splitlines() if "compute" in line)
+    for column in ("p50", "p90", "p95", "p99", "max", "CoV"):
+        assert f"{column} " in compute
+    assert "under load: clocks, power and temperature are not told here" in text
+
+
+def test_the_text_says_what_clocks_power_and_temperature_were_under_load():
+    assert state_text(LOADED) == (
+        "SM clock 1755 of 1980 MHz, memory clock 2619 MHz, power 612 of 700 W, "
+        "temperature 54 °C, throttled by software power cap"
+    )
+    orin = CALM | {"sm_clock_mhz": 612.0, "power_mode": "MAXN", "clocks_locked": False}
+    assert state_text(orin | {"throttling": []}) == (
+        "SM clock 612 MHz, power mode MAXN, clocks not locked, throttled by nothing"
+    )
+
+
+def test_the_report_takes_the_part_and_draws_it(gpu, bundle, scene):
+    found = json.loads(json.dumps(profiled(gpu, bundle, scene)))
+    assert misfit(found, SHAPE) == ""
+    html = gpu_block(found)
+    assert html.count("<svg") == 1
+    for name in ("h2d", "compute", "d2h", *STAGES):
+        assert f"<title>{name}: " in html  # a bar each
+    assert "FLOP floor 4.000 ms" in html and "outside what this engine was built for" in html
+    found["stages"][0]["p99_ms"] = "fast"
+    assert misfit(found, SHAPE) == 'stages[0].p99_ms is "fast"'
 
 
 def test_skips_and_scratch_are_told_apart(gpu, bundle, scene):
@@ -154,6 +188,7 @@ def test_a_profile_of_a_bundle_carries_it(gpu, bundle, monkeypatch):
     monkeypatch.setattr("aliaug_edge.profiling.run.measured_gpu_gflops", lambda: 1e5)
     document = profile_bundle(bundle, ["tensorrt"], None, QUICK)
     (entry,) = document["engines"]
+    assert (entry["name"], entry["version"]) == ("tensorrt", "10.3")
     assert entry["gpu"]["cuda_graph"] is True
     assert entry["batches"] == []
     assert "encode" not in [row["stage"] for row in entry["stages"]]

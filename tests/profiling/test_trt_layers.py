@@ -15,10 +15,14 @@ CONV = {
 }
 
 
-@pytest.mark.parametrize("key", ["Bindings", "I/O Tensors"])
-def test_the_inspector_of_both_generations_is_read(key):
-    document = layers_document(json.dumps({"Layers": [CONV], key: ["image"], "Build": 3}))
-    assert document == {"Layers": [CONV], key: ["image"]}
+IO = {"Name": "image", "IOMode": "Input", "DataType": "Half", "Dimensions": [1, 3, 64, 64]}
+
+
+@pytest.mark.parametrize("kept", [{"Bindings": ["image"]}, {"I/O Tensors": [IO]}])
+def test_the_inspector_of_both_generations_names_the_bindings(kept):
+    """trt-engine-explorer refuses a file without bindings (its parser.py, import_graph_file)."""
+    document = layers_document(json.dumps({"Layers": [CONV], **kept, "Build": 3}))
+    assert document == {"Layers": [CONV], **kept, "Bindings": ["image"]}
     assert is_detailed(document)
 
 
@@ -28,7 +32,10 @@ def test_an_engine_without_details_lists_names():
     assert not is_detailed(document)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"Layers": [{}]}', '{"Bindings": []}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", '{"Layers": [{}]}', '{"Bindings": []}', '{"Layers": [], "I/O Tensors": [{}]}'],
+)
 def test_anything_else_is_one_clear_line(text):
     with pytest.raises(AliAugError, match="engine inspector"):
         layers_document(text)
@@ -42,3 +49,4 @@ def test_times_have_the_keys_that_the_analysis_tool_reads():
         {"name": "norm", "timeMs": 6.0, "averageMs": 2.0, "medianMs": 2.0, "percentage": 50.0},
     ]
     assert profile_document({}) == [{"count": 0}]
+    assert all(len(row) == 5 for row in document[1:])  # trt-engine-explorer takes 4 or 5 keys

@@ -84,6 +84,7 @@ def test_a_profile_with_every_key_is_read(tmp_path):
         (changed(PROFILE, ["engines"], "all"), "engines is not a list"),
         (changed(PROFILE, ["machine"], None), "machine is null"),
         (changed(PROFILE, ["size"], [1, 2, 3]), "size is not"),
+        (changed(PROFILE, ["engines", 0, "gpu"], {}), r"engines\[0\].gpu.queries is missing"),
     ],
 )
 def test_what_is_no_profile_is_named_with_its_fault(tmp_path, document, said):
