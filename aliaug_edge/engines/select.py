@@ -20,7 +20,7 @@ from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine, Provider
 from aliaug_edge.engines.packages import tensorrt_install
 from aliaug_edge.engines.plan import Here
 from aliaug_edge.engines.store import FOLDER, find_plans
-from aliaug_edge.engines.tensorrt_package import MODULES, driver_fault
+from aliaug_edge.engines.tensorrt_package import MODULES, driver_fault, is_lean
 from aliaug_edge.errors import AliAugError
 
 AUTO = "auto"
@@ -147,7 +147,7 @@ def _tensorrt(bundle: Bundle, graph: str, size: Size, chosen: str = "") -> Engin
     gpu = require_gpu()
     runtime = import_runtime()
     here = Here(gpu.compute_capability, gpu.name, runtime.__version__, this_platform())
-    plans = find_plans(bundle, graph, here, size.hw, size.batch)
+    plans = find_plans(bundle, graph, here, size.hw, size.batch, lean=is_lean(runtime))
     return TensorRtEngine(
         bundle.graphs[graph],
         plans,

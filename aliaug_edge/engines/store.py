@@ -31,22 +31,26 @@ def find_plans(
     here: Here,
     size_hw: tuple[int, int] | None,
     batch: int | None,
+    *,
+    lean: bool = False,
 ) -> Plans:
     """The plans that run `graph` here at `size_hw` and `batch`, as (stage, read) in their order.
 
     The generator may be one fused engine or the three stages; the stages are taken where both are
-    there. `read` gives the plan's bytes and checks them.
+    there. `read` gives the plan's bytes and checks them. `lean` says that the runtime here is
+    TensorRT's lean one.
 
     Raises:
         EngineError: there are none; says what there is, and what to run.
     """
+    find = functools.partial(_plan, bundle, here=here, size_hw=size_hw, batch=batch, lean=lean)
     if graph != FUSED:
-        return (_plan(bundle, graph, here, size_hw, batch),)
+        return (find(graph),)
     try:
-        return tuple(_plan(bundle, stage, here, size_hw, batch) for stage in STAGES)
+        return tuple(find(stage) for stage in STAGES)
     except EngineError as error:
         with contextlib.suppress(EngineError):
-            return (_plan(bundle, FUSED, here, size_hw, batch),)
+            return (find(FUSED),)
         raise error
 
 
@@ -56,12 +60,15 @@ def _plan(
     here: Here,
     size_hw: tuple[int, int] | None,
     batch: int | None,
+    lean: bool,
 ) -> tuple[str, Callable[[], bytes]]:
     problems: list[EngineError] = []
     fitting: list[Stored] = []
     for made in _all_of(bundle, graph, problems):
         try:
             check_fits(made.header, here, made.subject, made.command)
+            if lean:
+                _check_lean(made)
             fitting.append(made)
         except EngineError as error:
             problems.append(error)
@@ -74,6 +81,15 @@ def _plan(
     if problems:
         raise problems[0]
     raise EngineError(f"no {graph} engine in {bundle.root}: run {build_command(bundle)}")
+
+
+def _check_lean(made: Stored) -> None:
+    """The lean runtime takes version-compatible plans alone, and cannot build any."""
+    if not made.header.version_compatible:
+        raise EngineError(
+            f"{made.subject} is not version-compatible, and only TensorRT's lean runtime is here: "
+            f"run {made.command[:-1]} --version-compatible` where the full TensorRT is installed"
+        )
 
 
 def _all_of(bundle: Bundle, graph: str, problems: list[EngineError]) -> list[Stored]:

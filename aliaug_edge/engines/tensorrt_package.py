@@ -51,6 +51,11 @@ def tensorrt_version() -> str | None:
     return next((found for name in names if (found := version_of(name)) is not None), None)
 
 
+def is_lean(module: object) -> bool:
+    """Whether an imported TensorRT can only run engines, and version-compatible ones alone."""
+    return getattr(module, "__name__", "") in MODULES[1:]
+
+
 def driver_fault(probe: GpuProbe) -> str | None:
     """Why the driver cannot run the installed TensorRT: none, no GPU, or older than it needs."""
     if probe.problem is not None:

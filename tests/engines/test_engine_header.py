@@ -267,3 +267,12 @@ def test_an_engine_that_is_replaced_leaves_no_files(bundle: Bundle, folder: Path
     assert sorted(path.suffix for path in folder.iterdir()) == [".json", ".json", ".plan"]
     stored = stored_engines(bundle, folder)["encoder-64x64-b1"]
     assert not isinstance(stored, EngineError) and stored.header == other
+
+
+def test_the_lean_runtime_takes_version_compatible_engines_alone(
+    bundle: Bundle, folder: Path
+) -> None:
+    with pytest.raises(EngineError, match=r"not version-compatible, and only .* --version-compa"):
+        find_plans(bundle, "encoder", HERE, (64, 64), 1, lean=True)
+    add_engine(bundle, folder, "encoder-64x64-b1", header(version_compatible=True))
+    assert find_plans(bundle, "encoder", HERE, (64, 64), 1, lean=True)

@@ -12,7 +12,7 @@ from aliaug_edge.engines import cuda
 from aliaug_edge.engines.cuda_errors import GpuError
 from aliaug_edge.engines.gpu import Gpu, GpuProbe, probe_gpus
 from aliaug_edge.engines.tensorrt import import_runtime
-from aliaug_edge.engines.tensorrt_package import MODULES
+from aliaug_edge.engines.tensorrt_package import MODULES, is_lean
 from aliaug_edge.errors import MissingDependencyError
 
 
@@ -32,12 +32,14 @@ def module(folder: Path, name: str, text: str) -> None:
 def test_the_lean_runtime_is_taken_where_it_is_all_there_is(packages: Path) -> None:
     module(packages, "tensorrt_lean", "Runtime = object")
     assert import_runtime().__name__ == "tensorrt_lean"
+    assert is_lean(import_runtime())
 
 
 def test_the_full_package_is_taken_before_the_lean_one(packages: Path) -> None:
     for name in MODULES:
         module(packages, name, "Runtime = object")
     assert import_runtime().__name__ == "tensorrt"
+    assert not is_lean(import_runtime())
 
 
 def test_a_package_that_cannot_be_imported_does_not_hide_one_that_can(packages: Path) -> None:

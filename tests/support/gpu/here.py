@@ -29,8 +29,11 @@ class Here:
     def has_plans(self, *stages: str, read: Callable[[], bytes] | None = None) -> None:
         """`read` takes the place of reading the last stage's plan."""
 
-        def find(bundle: Bundle, graph: str, here: plan.Here, hw: Any, batch: Any) -> Any:
+        def find(
+            bundle: Bundle, graph: str, here: plan.Here, hw: Any, batch: Any, *, lean: bool
+        ) -> Any:
             self.asked.append((graph, here, hw, batch))
+            assert not lean
             if not stages:
                 raise plan.EngineError("no generator engine in b: run `ali-aug build b`")
             found = plans(bundle, stages)
