@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from aliaug_edge.crops import CONTEXT, mask_box, resize_mask
+from aliaug_edge.crops import CONTEXT, Window, mask_box, resize_mask
 from aliaug_edge.data.procedural import defect_shape
 from aliaug_edge.errors import DataError
+from aliaug_edge.generation.bending import bent, drawn_bend, reach_px
 from aliaug_edge.mask_bank import MaskShape
 
 SCALES = (0.7, 1.4)  # of a training mask that keeps its own size
@@ -51,7 +52,8 @@ def from_bank(
     area: tuple[float, float] | None,
     rng: np.random.Generator,
 ) -> Placed:
-    """A training mask of the class: picked, mirrored, turned, scaled and moved onto `part` (H, W).
+    """A training mask of the class: picked, mirrored, turned, scaled, bent and moved onto `part`
+    (H, W).
 
     A shape that its photo's border had cut is mirrored instead of turned, and meets that border
     again.
@@ -66,6 +68,7 @@ def from_bank(
         shape = _turned(shape if area else _scaled(shape, scale), float(rng.uniform(0, 360)))
     elif area is None:
         shape = _scaled(shape, scale)
+    shape = _bent(shape, chosen.borders, rng)
     if area is not None:
         shape = _with_area(shape, _drawn_area(area, rng) * part.size)
     mask = _on_part(shape, part, area, rng, chosen.borders)
@@ -129,6 +132,14 @@ def _mirrored(shape: MaskShape, rng: np.random.Generator) -> MaskShape:
     if rng.random() < 0.5:
         pixels, borders = pixels[:, ::-1], borders.translate(str.maketrans("lr", "rl"))
     return MaskShape(pixels, borders)
+
+
+def _bent(shape: UInt8, borders: str, rng: np.random.Generator) -> UInt8:
+    """Never empty: what vanishes stays as it was."""
+    reach = reach_px(*shape.shape)
+    box = Window(reach, reach, *shape.shape)
+    moved = bent(np.pad(shape, reach), box, drawn_bend(rng), borders)
+    return _tight(moved) if moved.any() else shape
 
 
 def _on_part(

@@ -193,7 +193,9 @@ def _on(
     pose = drawn_pose(defect.borders, rng)
     borders = carried_borders(defect.borders, pose)
     for _ in range(SHRINKINGS):
-        carried, pixels = carried_defect(defect.photo.image, defect.shape, defect.box, pose)
+        carried, pixels = carried_defect(
+            defect.photo.image, defect.shape, defect.box, defect.borders, pose
+        )
         pose = replace(pose, scale=pose.scale * SHRINK)
         if not carried.any():
             continue

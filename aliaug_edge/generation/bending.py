@@ -1,0 +1,122 @@
+"""Another defect of the same kind: a mask stretched along one axis and bent by a smooth field.
+
+A handful of training masks, mirrored, turned and scaled, is still a handful of outlines, and a
+detector learns them by heart. Bent ones keep the class's character (a crack stays a line, a hole a
+blob) and never come twice.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from aliaug_edge.crops import Window
+
+KNOTS = 4  # of the field, along the longer side
+AMPLITUDE = 0.1  # of the longer side: the farthest that a knot moves, either way
+ASPECT = 1.3  # at most so much longer one way and shorter the other
+SUBPIXELS = (-0.25, 0.25)  # a mask is read at four points per pixel, so that thin lines survive
+CALM = 0.25  # of the longer side: from an anchored border on the field grows over so much
+
+UInt8 = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Bend:
+    """`aspect` times taller and as much narrower; `knots` (2, KNOTS, KNOTS) float32 move what lies
+    there down and right, in shares of the longer side."""
+
+    aspect: float
+    knots: Floats
+
+
+def drawn_bend(rng: np.random.Generator) -> Bend:
+    """A random one."""
+    aspect = float(np.exp(rng.uniform(-1, 1) * math.log(ASPECT)))
+    knots = rng.uniform(-AMPLITUDE, AMPLITUDE, (2, KNOTS, KNOTS)).astype(np.float32)
+    return Bend(aspect, knots)
+
+
+def reach_px(height: int, width: int) -> int:
+    """How far a shape of this box may grow beyond it when it is bent, in pixels."""
+    return math.ceil(max(height, width) * (AMPLITUDE + (ASPECT - 1) / 2))
+
+
+def bent(array: UInt8, box: Window, bend: Bend, borders: str = "") -> UInt8:
+    """Pixels (h, w, 3), or a mask (h, w) of 0 and 255, bent; what it holds lies within `box`.
+
+    The result has the size of `array`, so leave `reach_px` around `box`. What touches one of
+    `borders` (any of t, b, l, r) of the box stays there: a defect cut by the photo's edge.
+    """
+    rows, cols = _origins(array.shape[0], array.shape[1], box, bend, borders)
+    if array.ndim == 3:
+        return np.rint(_sampled(array, rows, cols)).astype(np.uint8)
+    points = [(rows + down, cols + right) for down in SUBPIXELS for right in SUBPIXELS]
+    covered = np.max([_sampled(array, *point) for point in points], axis=0)
+    return np.where(covered > 127, 255, 0).astype(np.uint8)
+
+
+def _origins(
+    height: int, width: int, box: Window, bend: Bend, borders: str
+) -> tuple[Floats, Floats]:
+    """Where the pixel that comes to (y, x) lies now: rows and columns (h, w) float32."""
+    side = max(box.height, box.width)
+    ends_y, ends_x = (box.top, box.top + box.height - 1), (box.left, box.left + box.width - 1)
+    rows, cols = np.arange(height, dtype=np.float32), np.arange(width, dtype=np.float32)
+    down, right = (_field(knots, height, width, box) * np.float32(side) for knots in bend.knots)
+    down *= _calm(rows, ends_y, "tb", borders, side)[:, None]
+    right *= _calm(cols, ends_x, "lr", borders, side)[None, :]
+    stretched_y = _stretched(rows, ends_y, "tb", borders, bend.aspect)[:, None]
+    stretched_x = _stretched(cols, ends_x, "lr", borders, 1 / bend.aspect)[None, :]
+    return stretched_y - down, stretched_x - right
+
+
+def _field(knots: Floats, height: int, width: int, box: Window) -> Floats:
+    """One component of the field (h, w): the knots span a square around the box's middle, and what
+    lies beyond it moves as its edge does."""
+    side = max(box.height, box.width, 2)
+    image = Image.fromarray(knots).resize((side, side), Image.Resampling.BICUBIC)
+    top, left = box.top + (box.height - side) // 2, box.left + (box.width - side) // 2
+    rows = np.clip(np.arange(height) - top, 0, side - 1)
+    cols = np.clip(np.arange(width) - left, 0, side - 1)
+    return np.asarray(image)[rows[:, None], cols]
+
+
+def _calm(at: Floats, ends: tuple[int, int], names: str, borders: str, side: int) -> Floats:
+    """A factor per row (or column), 0 at and beyond an anchored end and 1 far inside."""
+    factor = np.ones_like(at)
+    for inside, name in zip((at - ends[0], ends[1] - at), names, strict=True):
+        if name in borders:
+            factor *= np.clip(inside / (CALM * side), 0, 1)
+    return factor
+
+
+def _stretched(
+    at: Floats, ends: tuple[int, int], names: str, borders: str, factor: float
+) -> Floats:
+    """Rows (or columns) `factor` times as far from the middle, or from the anchored end; between
+    two anchored ends there is no room to stretch."""
+    anchored = [end for end, name in zip(ends, names, strict=True) if name in borders]
+    if len(anchored) == 2:
+        return at
+    middle = np.float32(anchored[0] if anchored else sum(ends) / 2)
+    return middle + (at - middle) / np.float32(factor)
+
+
+def _sampled(array: UInt8, rows: Floats, cols: Floats) -> Floats:
+    """`array` read at `rows` and `cols` (h, w), bilinear; beyond its edge the edge is repeated."""
+    height, width = array.shape[:2]
+    rows, cols = np.clip(rows, 0, height - 1), np.clip(cols, 0, width - 1)
+    top, left = np.floor(rows).astype(np.intp), np.floor(cols).astype(np.intp)
+    bottom, right = np.minimum(top + 1, height - 1), np.minimum(left + 1, width - 1)
+    planes = (...,) + (None,) * (array.ndim - 2)
+    down, over = (rows - top)[planes], (cols - left)[planes]
+    upper = array[top, left] * (1 - over) + array[top, right] * over
+    lower = array[bottom, left] * (1 - over) + array[bottom, right] * over
+    mixed: Floats = (upper * (1 - down) + lower * down).astype(np.float32)
+    return mixed

@@ -1,0 +1,111 @@
+"""Bending: another outline of the same kind, whole, in its place, and the same for pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aliaug_edge.components import components
+from aliaug_edge.crops import Window, mask_box
+from aliaug_edge.generation.bending import AMPLITUDE, KNOTS, Bend, bent, drawn_bend, reach_px
+
+STILL = Bend(1.0, np.zeros((2, KNOTS, KNOTS), np.float32))
+
+
+def held(shape: np.ndarray) -> tuple[np.ndarray, Window]:
+    reach = reach_px(*shape.shape)
+    return np.pad(shape, reach), Window(reach, reach, *shape.shape)
+
+
+def disc(side: int = 41) -> np.ndarray:
+    y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
+    return np.where(np.hypot(y, x) <= 1, 255, 0).astype(np.uint8)
+
+
+def bends(count: int) -> list[Bend]:
+    return [drawn_bend(np.random.default_rng(seed)) for seed in range(count)]
+
+
+def test_a_bend_that_moves_nothing_changes_no_pixel():
+    rng = np.random.default_rng(0)
+    picture = rng.integers(0, 256, (30, 40, 3)).astype(np.uint8)
+    assert np.array_equal(bent(picture, Window(5, 5, 20, 30), STILL), picture)
+    mask, box = held(disc())
+    assert np.array_equal(bent(mask, box, STILL), mask)
+
+
+@pytest.mark.parametrize("bend", bends(20))
+def test_a_blob_stays_one_blob_of_about_its_area_within_reach(bend):
+    mask, box = held(disc())
+    moved = bent(mask, box, bend)
+    assert set(np.unique(moved)) == {0, 255}
+    assert len(components(moved)) == 1
+    assert 0.5 < np.count_nonzero(moved) / np.count_nonzero(mask) < 2
+    for edge in (moved[0], moved[-1], moved[:, 0], moved[:, -1]):
+        assert not edge.any(), "it grew beyond `reach_px`"
+
+
+def test_outlines_differ_from_the_original_and_from_each_other():
+    mask, box = held(disc())
+    moved = [bent(mask, box, bend) for bend in bends(8)]
+    for index, one in enumerate(moved):
+        for other in [mask, *moved[:index]]:
+            union = np.count_nonzero((one > 0) | (other > 0))
+            assert np.count_nonzero((one > 0) & (other > 0)) / union < 0.97
+
+
+@pytest.mark.parametrize("bend", bends(20))
+def test_a_thin_line_stays_thin_and_in_one_piece(bend):
+    mask, box = held(np.full((2, 80), 255, np.uint8))
+    moved = bent(mask, box, bend)
+    assert len(components(moved)) == 1
+    assert np.count_nonzero(moved) < 3 * np.count_nonzero(mask)
+    assert mask_box(moved).width > 50
+
+
+@pytest.mark.parametrize("shape_hw", [(1, 1), (1, 9), (3, 1)])
+def test_the_smallest_shapes_survive(shape_hw):
+    mask, box = held(np.full(shape_hw, 255, np.uint8))
+    for bend in bends(20):
+        assert bent(mask, box, bend).any()
+
+
+@pytest.mark.parametrize("borders", ["t", "b", "l", "r", "tl", "br"])
+def test_what_a_border_had_cut_stays_at_that_border(borders):
+    shape = np.full((30, 24), 255, np.uint8)
+    mask, box = held(shape)
+    ends = {
+        "t": lambda b: b.top - box.top,
+        "b": lambda b: (b.top + b.height) - (box.top + box.height),
+        "l": lambda b: b.left - box.left,
+        "r": lambda b: (b.left + b.width) - (box.left + box.width),
+    }
+    for bend in bends(10):
+        found = mask_box(bent(mask, box, bend, borders))
+        assert all(ends[border](found) == 0 for border in borders)
+
+
+def test_between_two_borders_there_is_no_room_to_stretch():
+    mask, box = held(np.full((30, 24), 255, np.uint8))
+    tall = Bend(1.3, STILL.knots)
+    found = mask_box(bent(mask, box, tall, "tb"))
+    assert (found.top, found.height) == (box.top, box.height)
+    assert mask_box(bent(mask, box, tall)).height > box.height
+
+
+def test_pixels_and_mask_are_bent_alike():
+    mask, box = held(disc())
+    picture = np.repeat(mask[..., None], 3, axis=2)
+    for bend in bends(5):
+        moved, pixels = bent(mask, box, bend) > 0, bent(picture, box, bend)[..., 0]
+        both, either = moved & (pixels > 127), moved | (pixels > 127)
+        assert both.sum() / either.sum() > 0.85
+        assert not np.any(~moved & (pixels > 127)), "a defect's pixel that no label marks"
+
+
+def test_a_draw_is_bounded_and_depends_on_its_generator_alone():
+    for one, other in zip(bends(5), bends(5), strict=True):
+        assert one.aspect == other.aspect
+        assert np.array_equal(one.knots, other.knots)
+        assert np.abs(one.knots).max() <= AMPLITUDE
+        assert one.knots.shape == (2, KNOTS, KNOTS)
