@@ -22,8 +22,8 @@ from aliaug_edge.engines.graph import Graphs
 from aliaug_edge.engines.kernels import Kernels, Sizes
 from aliaug_edge.engines.packages import tensorrt_install
 from aliaug_edge.engines.shapes import bind_specs, free_dimensions
-from aliaug_edge.engines.stage import Log, Shape, Stage, load_stage
-from aliaug_edge.engines.tensorrt_package import MODULES, import_problem
+from aliaug_edge.engines.stage import Log, Shape, Stage, TensorRtError, load_stage
+from aliaug_edge.engines.tensorrt_package import MODULES, import_problem, start_problem
 from aliaug_edge.errors import BundleError, MissingDependencyError
 from aliaug_edge.tensors import Arrays, TensorSpec, check_feeds
 
@@ -181,7 +181,10 @@ class TensorRtEngine:
         return self._kernels
 
     def _load_stages(self) -> list[Stage]:
-        runtime = self.trt.Runtime(self._log.logger(self.trt))
+        try:
+            runtime = self.trt.Runtime(self._log.logger(self.trt))
+        except TypeError as error:
+            raise TensorRtError(start_problem(self.trt.__version__, self._log.take())) from error
         if hasattr(runtime, "engine_host_code_allowed"):  # version-compatible plans carry code
             runtime.engine_host_code_allowed = True
         return [

@@ -77,6 +77,15 @@ def driver_fault(probe: GpuProbe) -> str | None:
     )
 
 
+def start_problem(version: str, said: str) -> str:
+    """One line for a TensorRT whose builder or runtime does not come to life: its bindings then
+    raise a TypeError ("factory function returned nullptr"), and only its log knows why."""
+    return (
+        f"TensorRT {version} does not start here: {said}; a CUDA error 35 is a driver that is too "
+        "old for it; run: ali-aug doctor"
+    )
+
+
 def import_problem(error: ImportError) -> str:
     """One line for a TensorRT that is there and cannot be imported."""
     said = " ".join(str(error).split())

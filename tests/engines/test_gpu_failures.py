@@ -11,7 +11,7 @@ import pytest
 from support.gpu.enums import CUresult
 from support.gpu.machine import RuleBroken
 from support.gpu.rig import STAGED, rig
-from support.gpu.tensorrt import plan
+from support.gpu.tensorrt import Severity, plan
 
 from aliaug_edge.bundle import Bundle, GraphSpec
 from aliaug_edge.engines.buffers import Memory, layout_of
@@ -103,6 +103,19 @@ def test_a_plan_that_tensorrt_does_not_take_says_what_tensorrt_says(bundle: Bund
         )
         with pytest.raises(TensorRtError, match="magicTagRead == kMAGIC_TAG failed; run: ali-aug"):
             engine.__enter__()
+
+
+def test_a_runtime_that_does_not_start_says_what_tensorrt_says(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def runtime(logger: Any) -> None:
+        logger.log(Severity.ERROR, "CUDA initialization failure with error: 35")
+        raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    with rig() as gpu:
+        monkeypatch.setattr(gpu.trt, "Runtime", runtime)
+        with pytest.raises(TensorRtError, match=r"does not start here: CUDA init.* error: 35; a C"):
+            gpu.engine(bundle).__enter__()
 
 
 def test_plans_of_another_graph_are_refused(bundle: Bundle) -> None:

@@ -22,7 +22,12 @@ from aliaug_edge.engines.building.jobs import BuildJob
 from aliaug_edge.engines.building.toolchain import Made, OutOfMemoryError, Watch
 from aliaug_edge.engines.packages import tensorrt_install
 from aliaug_edge.engines.plan import EngineError, version_tuple
-from aliaug_edge.engines.tensorrt_package import OLDEST, import_problem, tensorrt_fault
+from aliaug_edge.engines.tensorrt_package import (
+    OLDEST,
+    import_problem,
+    start_problem,
+    tensorrt_fault,
+)
 
 _MIB = 2**20
 _MEMORY_WORDS = ("out of memory", "outofmemory", "insufficient memory", "cannot allocate")
@@ -48,7 +53,11 @@ def build(job: BuildJob, watch: Watch) -> Made:
         raise EngineError(
             f"--version-compatible needs TensorRT 8.6 or newer, this is {trt.__version__}"
         )
-    builder = trt.Builder(logger)
+    try:
+        builder = trt.Builder(logger)
+    except TypeError as error:
+        said = log[-1] if log else _one_line(error)
+        raise EngineError(start_problem(trt.__version__, said)) from error
     network = builder.create_network(legacy.creation_flags(trt) if old else _creation_flags(trt))
     _parse(trt, network, logger, job, old)
     config = builder.create_builder_config()
@@ -190,6 +199,10 @@ def _monitor(trt: Any, watch: Watch) -> Any:
             pass
 
     return Monitor()
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _failed(log: list[str], watch: Watch) -> EngineError:

@@ -97,6 +97,25 @@ def test_a_timing_cache_is_used_where_it_fits_and_dropped_with_a_note(
     assert note.endswith("does not fit this device and TensorRT: dropped")
 
 
+@pytest.mark.parametrize("said", ["CUDA initialization failure with error: 35", ""])
+def test_a_builder_that_does_not_start_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str
+) -> None:
+    """What a driver that is too old looks like, where TensorRT's package does not say its CUDA."""
+
+    def builder(logger: Any) -> None:
+        if said:
+            logger.log(0, said)
+        raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    trt = recorded("10.3.0", [], ["image"], lambda _: None)
+    monkeypatch.setattr(trt, "Builder", builder)
+    monkeypatch.setattr(tensorrt, "_module", lambda: trt)
+    with pytest.raises(EngineError, match=f"does not start here: {said or 'pybind11'}") as caught:
+        tensorrt.build(job(tmp_path), Watch(lambda *_: None))
+    assert str(caught.value).endswith("; run: ali-aug doctor")
+
+
 def test_told_to_stop_it_stops_and_writes_no_plan(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
