@@ -1,4 +1,4 @@
-"""Our generator's defects, under the masks and on the good photos that copy-paste gets too."""
+"""Our generator's defects, on the good photos and at the places that copy-paste gets too."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _made(job: Job, placement: Placement, seed: int, pipeline: Pipeline) -> Resu
         severity=round(float(severity), 4),
         mask_source=f"bank:{placement.source.name}",
     )
-    placed = Placed(placement.mask, request.mask_source)
+    placed = Placed(placement.bent_mask, request.mask_source)
     for attempt in range(job.settings.retries + 1):
         prepared = framed(job.bundle, request, attempt, placement.good.image, placed)
         result = produce(job, prepared, pipeline)

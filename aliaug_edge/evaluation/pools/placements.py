@@ -1,8 +1,9 @@
 """Which defect of which real photo goes where on which good photo, decided once.
 
-Copy-paste and our generator then work under the same masks on the same good photos, so that a
-difference between them is one of content. Masks are posed and placed as `generation.placement`
-does it for the masks of a bundle.
+Copy-paste and our generator then work on the same good photos at the same places, under masks of
+the same pose, so that a difference between them is one of content. Masks are posed, placed and, for
+the generator, bent as `generation.placement` does it for the masks of a bundle. Pixels are not
+bent with them: a second resampling gives a pasted defect away, and a detector learns that instead.
 """
 
 from __future__ import annotations
@@ -26,8 +27,10 @@ from aliaug_edge.evaluation.pools.surroundings import (
     surface_level,
 )
 from aliaug_edge.evaluation.pools.warp import carried_borders, carried_defect, drawn_pose
+from aliaug_edge.generation.bending import bent, drawn_bend
 from aliaug_edge.generation.part import part_mask
 from aliaug_edge.generation.placement import (
+    INSIDE_PART,
     SHRINK,
     SHRINKINGS,
     PlacementError,
@@ -48,6 +51,7 @@ class Placement:
 
     `mask` (H, W) uint8 of 0 and 255; `patch` (H, W, 3) uint8 holds the source's pixels carried by
     the same transform, valid under the mask and some `warp.MARGIN_PX` around it, 0 elsewhere.
+    `bent_mask` (H, W) is `mask` with another outline, for what can draw under any.
     `level` (3,) float32 is the source's own surface colour around the defect, in [0, 255].
     `severity` in (0, 1) is the rank of the defect's contrast within its class, as in training.
     """
@@ -57,6 +61,7 @@ class Placement:
     source: Photo
     defect_class: str
     mask: UInt8
+    bent_mask: UInt8
     patch: UInt8
     level: Floats
     severity: float
@@ -187,15 +192,13 @@ def _somewhere(
 
 def _on(
     shape_hwc: tuple[int, ...], part: Bools, defect: _Defect, rng: np.random.Generator
-) -> tuple[UInt8, UInt8] | None:
-    """Mask (H, W) and patch (H, W, 3) of `defect` on `part` (H, W), shrunk when there is no room;
-    None when even then there is none."""
+) -> tuple[UInt8, UInt8, UInt8] | None:
+    """Mask (H, W), bent mask and patch (H, W, 3) of `defect` on `part` (H, W), shrunk when there is
+    no room; None when even then there is none."""
     pose = drawn_pose(defect.borders, rng)
     borders = carried_borders(defect.borders, pose)
     for _ in range(SHRINKINGS):
-        carried, pixels = carried_defect(
-            defect.photo.image, defect.shape, defect.box, defect.borders, pose
-        )
+        carried, pixels = carried_defect(defect.photo.image, defect.shape, defect.box, pose)
         pose = replace(pose, scale=pose.scale * SHRINK)
         if not carried.any():
             continue
@@ -204,8 +207,15 @@ def _on(
         corner = corner_on_part(tight, part, borders, rng)
         if corner is not None:
             offset = (corner[0] - box.top, corner[1] - box.left)
-            return _laid(carried, part.shape, offset), _laid(pixels, shape_hwc, offset)
+            mask = _laid(carried, part.shape, offset)
+            return mask, _bent(mask, part, borders, rng), _laid(pixels, shape_hwc, offset)
     return None
+
+
+def _bent(mask: UInt8, part: Bools, borders: str, rng: np.random.Generator) -> UInt8:
+    """`mask` (H, W) with another outline, or itself where that would leave the part."""
+    moved = bent(mask, mask_box(mask), drawn_bend(rng), borders)
+    return moved if moved.any() and part[moved > 0].mean() >= INSIDE_PART else mask
 
 
 def _laid(array: UInt8, shape: tuple[int, ...], offset: tuple[int, int]) -> UInt8:

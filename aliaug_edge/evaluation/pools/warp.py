@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from aliaug_edge import crops
-from aliaug_edge.crops import Window, mask_box
-from aliaug_edge.generation.bending import Bend, bent, drawn_bend, reach_px
+from aliaug_edge.crops import Window
 from aliaug_edge.generation.placement import SCALES, TURN_THRESHOLD
 
 UInt8 = NDArray[np.uint8]
@@ -22,21 +21,19 @@ _SWAPPED = str.maketrans("tblr", "btrl")
 
 @dataclass(frozen=True)
 class Pose:
-    """Mirrored, then scaled, then turned counter-clockwise by `degrees`, then bent."""
+    """Mirrored, then scaled, then turned counter-clockwise by `degrees`."""
 
     upside_down: bool
     left_to_right: bool
     scale: float
     degrees: float
-    bend: Bend
 
 
 def drawn_pose(borders: str, rng: np.random.Generator) -> Pose:
     """As masks of the bank are posed: what its photo's `borders` had cut is not turned."""
     upside_down, left_to_right = bool(rng.random() < 0.5), bool(rng.random() < 0.5)
     scale, degrees = float(rng.uniform(*SCALES)), float(rng.uniform(0, 360))
-    bend = drawn_bend(rng)
-    return Pose(upside_down, left_to_right, scale, 0.0 if borders else degrees, bend)
+    return Pose(upside_down, left_to_right, scale, 0.0 if borders else degrees)
 
 
 def carried_borders(borders: str, pose: Pose) -> str:
@@ -48,7 +45,7 @@ def carried_borders(borders: str, pose: Pose) -> str:
 
 
 def carried(array: UInt8, pose: Pose) -> UInt8:
-    """Pixels (h, w, 3), or a mask (h, w) of 0 and 255, in `pose`, not bent yet.
+    """Pixels (h, w, 3), or a mask (h, w) of 0 and 255, in `pose`.
 
     Of equal input sizes both come out at equal sizes, pixel on pixel. Beyond the turned rectangle
     it is 0. A mask keeps its thin lines, as masks of the bank do.
@@ -67,22 +64,15 @@ def carried(array: UInt8, pose: Pose) -> UInt8:
     return np.where(turned >= TURN_THRESHOLD, 255, 0).astype(np.uint8) if is_mask else turned
 
 
-def carried_defect(
-    image: UInt8, shape: UInt8, box: Window, borders: str, pose: Pose
-) -> tuple[UInt8, UInt8]:
+def carried_defect(image: UInt8, shape: UInt8, box: Window, pose: Pose) -> tuple[UInt8, UInt8]:
     """The mask (h, w) and the pixels (h, w, 3) of a defect in `pose`.
 
-    `shape` (0 and 255) are the defect's pixels within `box` of the photo `image` (H, W, 3), cut by
-    its `borders`. Both results reach at least `MARGIN_PX` beyond the mask; beyond its border the
-    photo is reflected. The mask is empty where scaling, turning or bending has left nothing.
+    `shape` (0 and 255) are the defect's pixels within `box` of the photo `image` (H, W, 3). Both
+    results reach at least `MARGIN_PX` beyond the mask; beyond its border the photo is reflected.
+    The mask is empty where scaling or turning has left nothing.
     """
-    longest = math.ceil(math.hypot(box.height, box.width) * pose.scale)
-    reach = math.ceil((MARGIN_PX + reach_px(longest, longest)) / pose.scale) + 1
+    reach = math.ceil(MARGIN_PX / pose.scale) + 1
     window = Window(
         box.top - reach, box.left - reach, box.height + 2 * reach, box.width + 2 * reach
     )
-    mask, pixels = carried(np.pad(shape, reach), pose), carried(crops.cut(image, window), pose)
-    if not mask.any():
-        return mask, pixels
-    held, borders = mask_box(mask), carried_borders(borders, pose)
-    return bent(mask, held, pose.bend, borders), bent(pixels, held, pose.bend, borders)
+    return carried(np.pad(shape, reach), pose), carried(crops.cut(image, window), pose)

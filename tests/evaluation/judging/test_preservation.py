@@ -27,7 +27,7 @@ def insertion(after: np.ndarray) -> Insertion:
     good = Photo("good/0.png", GOOD, np.zeros_like(MASK), "good", "g")
     source = Photo("dark/0.png", GOOD, MASK, "dark", "s")
     level = np.zeros(3, np.float32)
-    place = Placement("placement/0", good, source, "dark", MASK, GOOD, level, 0.5)
+    place = Placement("placement/0", good, source, "dark", MASK, MASK, GOOD, level, 0.5)
     window = crops.Window(0, 0, 64, 64)
     request = Request(0, "good/0.png", "dark", 1, 0.5, "bank:dark/0.png")
     prepared = Prepared(request, 0, GOOD, MASK, "bank", window, GOOD, MASK, grey=False)
