@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any, TypeVar
 
 Value = TypeVar("Value")
+AGAIN_S = 0.5  # an alarm that rang in an import
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class OutOfTime(BaseException):
@@ -52,8 +56,7 @@ class Budget:
         except OutOfTime:
             self.leave_out(what, f"not done within {limit:.0f} s")
         except Exception as error:  # one thing that fails must not cost the others
-            lines = str(error).strip().splitlines() or [""]
-            self.leave_out(what, f"{type(error).__name__}: {lines[0][:300]}")
+            self.leave_out(what, said_by(error))
         return None
 
     @contextlib.contextmanager
@@ -74,11 +77,38 @@ class Budget:
             timer.cancel()
 
 
+def said_by(error: BaseException) -> str:
+    """An error in one line, with the one that caused it: exporters and compilers wrap those in
+    advice, and a run on a borrowed GPU is not easily repeated."""
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    said = _first_line(error)
+    return said if cause is error else f"{said}, because of {_first_line(cause)}"
+
+
+def _first_line(error: BaseException) -> str:
+    lines = _COLOUR.sub("", str(error)).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {lines[0][:300]}"
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported: left half done it would stay broken for every part."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
 @contextlib.contextmanager
 def _alarm(seconds: float) -> Iterator[None]:
     """Raise `OutOfTime` in the main thread after `seconds`. Not to be nested."""
 
-    def ring(*_: object) -> None:
+    def ring(_signal: int, frame: FrameType | None) -> None:
+        if _importing(frame):
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
+            return
         raise OutOfTime
 
     before = signal.signal(signal.SIGALRM, ring)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,17 @@ from aliaug_edge.bundle import Bundle, load_bundle
 
 from .settings import Settings
 
+# Heavy ones, the parts' own on top of them last.
+LIBRARIES = (
+    "onnxruntime",
+    "torch",
+    "torch._dynamo",
+    "onnxscript",
+    "transformers.models.clip.modeling_clip",
+    "aliaug_edge.model.base",
+    "benchmarks.gpu.models",
+)
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -22,6 +35,13 @@ class Subject:
     name: str
     bundle: Bundle
     generator: Any | None
+
+
+def load_libraries() -> None:
+    """Import what the parts use, as far as it is installed, so that no part pays for it."""
+    for name in LIBRARIES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def shipped(settings: Settings) -> Bundle:

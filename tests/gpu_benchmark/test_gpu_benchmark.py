@@ -1,5 +1,6 @@
 """The GPU benchmark, as far as a machine without one can prove it."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -50,11 +51,35 @@ def test_a_part_that_overruns_is_interrupted_and_named(capsys):
     assert "left out a nap" in capsys.readouterr().out
 
 
+def test_an_import_is_not_cut_in_half(tmp_path, monkeypatch):
+    """A module that was left in the middle would be broken for every part that follows."""
+    (tmp_path / "a_slow_module.py").write_text("import time; time.sleep(0.6); whole = True")
+    monkeypatch.syspath_prepend(tmp_path)
+    budget = Budget(60)
+    budget.attempt("an import", lambda: importlib.import_module("a_slow_module"), 0.1)
+    assert sys.modules.pop("a_slow_module").whole
+
+
 def test_a_part_that_fails_costs_no_other(capsys):
     budget = Budget(60)
     assert budget.attempt("division", lambda: 1 / 0, 5) is None
     assert budget.attempt("sum", lambda: 1 + 1, 5) == 2
     assert budget.missing[0]["why"] == "ZeroDivisionError: division by zero"
+    del capsys
+
+
+def test_what_fails_names_its_cause_too(capsys):
+    def export():
+        try:
+            raise ValueError("no such operator\nand a long story")
+        except ValueError as error:
+            raise RuntimeError("\x1b[96mstep 1/3\x1b[0m failed.\nadvice") from error
+
+    budget = Budget(60)
+    assert budget.attempt("export", export, 5) is None
+    assert budget.missing[0]["why"] == (
+        "RuntimeError: step 1/3 failed., because of ValueError: no such operator"
+    )
     del capsys
 
 
