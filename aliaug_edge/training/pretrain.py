@@ -27,7 +27,7 @@ from aliaug_edge.training.step import new_learner
 
 SETTINGS = "settings.json"
 WEIGHTS = LossWeights(
-    inside=3.0, gradient=0.0, perceptual=0.0, adversarial=0.1, latent=0.01, label=0.2
+    inside=3.0, histogram=0.0, gradient=0.0, perceptual=0.0, adversarial=0.1, latent=0.01, label=0.2
 )
 RECIPE = "pretrain.json"
 

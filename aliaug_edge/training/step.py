@@ -124,6 +124,8 @@ def _reconstruction_terms(learner: Learner, batch: Batch, output: Tensor) -> dic
         "preserve": losses.masked_l1(output, batch.target, 1 - batch.mask),
         "inside": losses.inside_loss(output, batch.target, batch.mask, batch.paired),
     }
+    if weights.histogram:
+        terms["histogram"] = losses.histogram_loss(output, batch.target, batch.mask, batch.paired)
     if weights.gradient:
         terms["gradient"] = losses.gradient_loss(output, batch.target, batch.mask, batch.paired)
     if weights.perceptual and learner.perceptual is not None:

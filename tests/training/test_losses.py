@@ -57,6 +57,50 @@ def test_unpaired_samples_feed_no_inside_loss(pair: tuple[Tensor, Tensor, Tensor
     )
 
 
+def test_histogram_loss_does_not_see_the_outside(pair: tuple[Tensor, Tensor, Tensor]) -> None:
+    output, target, mask = pair
+    before = losses.histogram_loss(output, target, mask, PAIRED)
+    outside = nudged(output, 1 - mask)
+    assert torch.equal(before, losses.histogram_loss(outside, target, mask, PAIRED))
+    assert before != losses.histogram_loss(nudged(output, mask), target, mask, PAIRED)
+    assert losses.histogram_loss(target, target, mask, PAIRED) == 0
+
+
+def test_histogram_loss_of_a_shift_is_the_shift_in_one_of_its_five_views() -> None:
+    target, mask = torch.rand(2, 3, 12, 12), torch.zeros(2, 1, 12, 12)
+    mask[:, :, 2:9, 3:10] = 1
+    loss = losses.histogram_loss(target + 0.3, target, mask, PAIRED)
+    assert loss == pytest.approx(0.3 / 5, rel=1e-4)
+
+
+def test_texture_that_cannot_be_foretold_is_cheaper_than_a_flat_mean() -> None:
+    torch.manual_seed(1)
+    target, other = torch.rand(2, 2, 3, 32, 32)
+    flat, mask = torch.full_like(target, 0.5), torch.ones(2, 1, 32, 32)
+    assert losses.inside_loss(flat, target, mask, PAIRED) < losses.inside_loss(
+        other, target, mask, PAIRED
+    )
+    assert losses.histogram_loss(other, target, mask, PAIRED) < 0.2 * losses.histogram_loss(
+        flat, target, mask, PAIRED
+    )
+
+
+def test_unpaired_samples_feed_no_histogram_loss(pair: tuple[Tensor, Tensor, Tensor]) -> None:
+    output, target, mask = pair
+    assert losses.histogram_loss(output, target, mask, UNPAIRED) == 0
+    alone = losses.histogram_loss(output[:1], target[:1], mask[:1], PAIRED[:1])
+    assert losses.histogram_loss(output, target, mask, MIXED) == pytest.approx(float(alone))
+
+
+def test_an_empty_mask_costs_nothing_and_leaves_finite_gradients() -> None:
+    output = torch.rand(2, 3, 8, 8, requires_grad=True)
+    loss = losses.histogram_loss(output, torch.rand(2, 3, 8, 8), torch.zeros(2, 1, 8, 8), PAIRED)
+    loss.backward()
+    assert loss == 0
+    assert output.grad is not None
+    assert torch.isfinite(output.grad).all()
+
+
 def test_preserve_loss_does_not_see_the_inside(pair: tuple[Tensor, Tensor, Tensor]) -> None:
     output, target, mask = pair
     before = losses.masked_l1(output, target, 1 - mask)

@@ -226,7 +226,9 @@ def test_the_discriminator_learns_classes_from_real_defects_alone(
 def test_the_label_s_loss_reaches_the_unet_and_its_head(learner: Learner, batch: Batch) -> None:
     learner.label_head = torch.nn.Linear(4, 2)
     learner.parameters = [*learner.parameters, *learner.label_head.parameters()]
-    learner.weights = LossWeights(preserve=0.0, inside=0.0, gradient=0.0, perceptual=0.0, label=1.0)
+    learner.weights = LossWeights(
+        preserve=0.0, inside=0.0, histogram=0.0, gradient=0.0, perceptual=0.0, label=1.0
+    )
     metrics, _ = train_step(learner, batch, *conditions(batch), adversarial=False)
     assert metrics["loss"] == pytest.approx(metrics["label"])
     assert learner.label_head.weight.grad is not None
