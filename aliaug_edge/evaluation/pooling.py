@@ -13,12 +13,12 @@ from aliaug_edge.evaluation.photos import Photo, read_photos
 from aliaug_edge.evaluation.pools.placements import Placement, plan_placements
 from aliaug_edge.evaluation.pools.store import save_pool
 from aliaug_edge.evaluation.protocol import EvaluationSettings, pool_size
+from aliaug_edge.evaluation.report.insertions import rejected_path
 from aliaug_edge.evaluation.report.samples import save_goods
 
 Say = Callable[[str], None]
 GOODS_BYTES = 1 << 30
 SHOWN = 24  # good photos kept beside the pools, for the report
-REJECTED = "rejected.json"
 
 
 def pool_name(condition: Condition) -> str:
@@ -109,7 +109,7 @@ def _generated(
     made = generate_pool(bundle, placements, blends, seed=settings.seed)
     say(f"fold {fold.number}: kept {len(made.photos[blends[0]])} of {len(placements)}")
     files.write_json(
-        out / "generators" / f"fold-{fold.number}" / carrier / REJECTED,
+        rejected_path(out, fold.number, carrier),
         {"asked": len(placements), "rejected": made.rejected},
     )
     for blend, photos in made.photos.items():

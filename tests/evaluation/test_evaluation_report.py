@@ -25,6 +25,7 @@ from aliaug_edge.evaluation.report import (
     table_text,
     write_report,
 )
+from aliaug_edge.evaluation.report.insertions import rejected_path
 from aliaug_edge.evaluation.results import load_run, run_path, save_run
 
 VOID = {"meta", "img", "input"}
@@ -244,6 +245,31 @@ def test_a_failed_run_is_listed_and_not_counted(tmp_path):
     text = table_text(document)
     assert "3/3, 1 failed" in text
     assert "Discarded: nas-text-1x, fold 0, seed 1: loss is not a number at step 7" in text
+
+
+def test_rejected_insertions_are_counted_by_what_failed(tmp_path):
+    write_run_folder(tmp_path)
+    assert summarise(tmp_path)["insertions"] == []
+    path = rejected_path(tmp_path, 0, "text")
+    path.parent.mkdir(parents=True)
+    reasons = {"a": "empty insertion: 2 of 3", "b": "unreal texture: 5", "c": "empty insertion: 1"}
+    path.write_text(json.dumps({"asked": 40, "rejected": reasons}))
+    document = summarise(tmp_path)
+    assert document["insertions"] == [
+        {
+            "fold": 0,
+            "carrier": "text",
+            "asked": 40,
+            "kept": 37,
+            "rejected": {"empty insertion": 2, "unreal texture": 1},
+        }
+    ]
+    said = "2 empty insertion, 1 unreal texture"
+    assert said in table_text(document)
+    assert said in parsed(write_report(tmp_path)).text.replace("\u00a0", " ")
+    path.write_text('{"asked": 40}')
+    with pytest.raises(DataError, match=r"rejected\.json is not what was written"):
+        summarise(tmp_path)
 
 
 def test_a_run_that_was_not_planned_is_named_and_not_used(tmp_path):

@@ -10,6 +10,7 @@ from typing import Any
 from aliaug_edge.evaluation.conditions import Condition
 from aliaug_edge.evaluation.protocol import PRIMARY_METRIC
 from aliaug_edge.evaluation.report.aims import aims, nothing_added, synthetic_alone
+from aliaug_edge.evaluation.report.insertions import insertion_rows
 from aliaug_edge.evaluation.report.measured import (
     level_row,
     measured_comparison,
@@ -78,6 +79,7 @@ def summarise(out: Path) -> Document:
             for fold, name, seed in evaluation.missing
         ],
         "discarded": _discarded(evaluation),
+        "insertions": insertion_rows(out, len(evaluation.protocol["folds"])),
         "strays": list(evaluation.strays),
     }
     rounded: Document = _rounded(document)

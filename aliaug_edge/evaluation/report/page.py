@@ -17,6 +17,7 @@ from aliaug_edge.evaluation.report.tables import (
     aim_table,
     class_table,
     comparison_table,
+    insertion_table,
     level_table,
     otherwise_table,
     share_table,
@@ -54,6 +55,7 @@ def render_page(document: Document, protocol: Document, blocks: Blocks) -> str:
         ("Amount of synthetic defects", _amounts(document)),
         ("Group by group", _groups(document)),
         ("Class by class", _classes(document)),
+        ("Insertions kept and rejected", _table(insertion_table(document))),
         ("What is compared", _conditions(document)),
         ("Pictures of the pools", _pictures(blocks)),
         ("Protocol", _protocol(protocol)),
@@ -166,8 +168,8 @@ def _conditions(document: Document) -> str:
 
 def _pictures(blocks: Blocks) -> str:
     intro = _muted(
-        "Cut out around the mask, pixel by pixel. Copy-paste and our generator work under the same "
-        "masks on the same good photos. Click a picture to enlarge it."
+        "Cut out around the mask, pixel by pixel. Copy-paste and our generator work at the same "
+        "places of the same good photos. Click a picture to enlarge it."
     )
     body = "".join(
         f"<h3>{html.escape(heading)}</h3>" + "".join(map(_picture_row, rows))

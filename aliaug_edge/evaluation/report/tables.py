@@ -116,6 +116,20 @@ def share_table(document: Document) -> Table:
     return ["synthetic alone", f"share of {document['primary']['b']}"], rows
 
 
+def insertion_table(document: Document) -> Table:
+    """Header and a row per generator: what it was asked for, and what became of it."""
+    rows = [
+        [
+            f"fold {row['fold']}, class by {row['carrier']}",
+            str(row["asked"]),
+            str(row["kept"]),
+            ", ".join(f"{count} {name}" for name, count in row["rejected"].items()) or "none",
+        ]
+        for row in document["insertions"]
+    ]
+    return ["insertions", "asked", "kept", "rejected"], rows
+
+
 def table_text(document: Document) -> str:
     """All of it for a terminal, ending in a newline."""
     lines = [QUICK, ""] if document["quick"] else []
@@ -125,6 +139,7 @@ def table_text(document: Document) -> str:
     otherwise = otherwise_table(document)
     lines += [*_aligned(otherwise), ""] if otherwise[1] else []
     lines += [*_aligned(share_table(document)), ""] if document["share_of_real"] else []
+    lines += [*_aligned(insertion_table(document)), ""] if document["insertions"] else []
     lines += [*_aligned(aim_table(document)), ""] if document["aims"] else []
     lines += [*gaps(document)]
     lines += [f"{VERDICTS[document['primary']['verdict']]}. {verdict_sentence(document)}"]
