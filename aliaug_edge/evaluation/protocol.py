@@ -18,7 +18,8 @@ from aliaug_edge.evaluation.results import SCHEMA
 
 PROTOCOL = "protocol.json"
 PRIMARY_METRIC = "ap"
-PREFERRED = ("nas-text-1x", "nas-colour-1x", "nas-text-2x", "nas-colour-2x")
+# The gain saturates at two generated per real one (docs/method.md).
+PREFERRED = ("nas-text-2x", "nas-colour-2x", "nas-text-1x", "nas-colour-1x")
 DETECTORS = ("unet", "ultralytics")
 PHOTOS_PER_REAL = 10  # in a pool, per real photo with a defect
 POOL_SIZE = (100, 400)
@@ -75,6 +76,7 @@ def protocol_document(
 ) -> dict[str, Any]:
     """The protocol as plain JSON data; `detector` and `generator` are their settings."""
     root = settings.data
+    primary = _primary(conditions)
     return {
         "schema": SCHEMA,
         "version": aliaug_edge.__version__,
@@ -90,12 +92,8 @@ def protocol_document(
         "conditions": [asdict(condition) for condition in conditions],
         "detector": {"name": settings.detector, **detector},
         "generator": generator,
-        "primary": {"metric": PRIMARY_METRIC, "contrast": _primary(conditions)},
-        "secondary": [
-            [condition.name, BASELINE]
-            for condition in conditions
-            if condition.name != BASELINE and [condition.name, BASELINE] != _primary(conditions)
-        ],
+        "primary": {"metric": PRIMARY_METRIC, "contrast": primary},
+        "secondary": _secondary(conditions, primary),
         "seed": settings.seed,
     }
 
@@ -143,6 +141,15 @@ def _primary(conditions: Sequence[Condition]) -> list[str]:
             f"--conditions: nothing to compare with {BASELINE}; add at least one other"
         )
     return [found[0], BASELINE]
+
+
+def _secondary(conditions: Sequence[Condition], primary: list[str]) -> list[list[str]]:
+    """Ours against copy-paste of as many at the same places, and everything against classic."""
+    ours = next(condition for condition in conditions if condition.name == primary[0])
+    alike = [c.name for c in conditions if c.pool == "copy-paste" and c.ratio == ours.ratio]
+    pairs = [[ours.name, name] for name in alike if name != ours.name]
+    pairs += [[condition.name, BASELINE] for condition in conditions if condition.name != BASELINE]
+    return [pair for pair in pairs if pair != primary]
 
 
 def _fold_document(fold: Fold, root: Path) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from aliaug_edge.errors import AliAugError
@@ -12,6 +14,7 @@ from aliaug_edge.evaluation.conditions import (
     all_conditions,
     chosen_conditions,
 )
+from aliaug_edge.evaluation.protocol import EvaluationSettings, protocol_document
 
 
 def test_names_are_unique_and_fit_folders():
@@ -56,3 +59,24 @@ def test_conditions_come_in_report_order_whatever_the_order_asked_for():
 def test_wrong_choices_are_one_line(names, message):
     with pytest.raises(AliAugError, match=message):
         chosen_conditions(names)
+
+
+def declared(*names: str) -> dict:
+    settings = EvaluationSettings(data=Path("parts"))
+    return protocol_document(settings, (), chosen_conditions(names), {}, {})
+
+
+def test_the_default_asks_first_whether_two_generated_per_real_one_help():
+    found = declared(*DEFAULT)
+    assert found["primary"]["contrast"] == ["nas-text-2x", BASELINE]
+    assert found["secondary"][0] == ["nas-text-2x", "copy-paste-2x"]
+    against_classic = {a for a, b in found["secondary"] if b == BASELINE}
+    assert against_classic == set(DEFAULT) - {BASELINE, "nas-text-2x"}
+
+
+def test_ours_is_compared_with_as_many_pasted_defects_where_both_are_tried():
+    assert declared(*QUICK)["secondary"][0] == ["nas-text-1x", "copy-paste-1x"]
+    assert declared(BASELINE, "copy-paste-1x", "nas-text-2x")["secondary"] == [
+        ["copy-paste-1x", BASELINE]
+    ]
+    assert declared(BASELINE, "copy-paste-1x")["secondary"] == []

@@ -2,7 +2,7 @@
 
 A few dozen defects of a class are too few to train a network on, and a closed form needs no luck.
 It also knows good surface, so that an empty insertion is seen as what it is. Masks say where to
-look; what their shape tells is taken out of the lessons (`lessons`).
+look; what their shape tells is taken out of the lessons (`lessons`), wholly for swap tests.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ from torch import Tensor
 from aliaug_edge.data.samples import GOOD
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.evaluation.judging.features import UInt8, statistics, view_of
-from aliaug_edge.evaluation.judging.lessons import alone, pasted_lessons
+from aliaug_edge.evaluation.judging.lessons import (
+    alone,
+    lent_lessons,
+    lesson_places,
+    pasted_lessons,
+)
 from aliaug_edge.evaluation.photos import Photo
 
 LEAST_SPREAD = 1e-3
@@ -64,13 +69,23 @@ class Verdict:
         return self.name == name and not self.empty
 
 
-def train_real_judge(
+@dataclass(frozen=True, eq=False)
+class RealJudges:
+    """`plain` has learned real defects as they are, and pasted ones: it says what a defect is.
+    `swaps` has learned every class under the outlines of every class alike: it can but read the
+    pixels, and knows less."""
+
+    plain: RealJudge
+    swaps: RealJudge
+
+
+def train_real_judges(
     defects: Sequence[Photo],
     goods: Sequence[Photo],
     vae: AutoencoderKL,
     settings: RealJudgeSettings,
-) -> RealJudge:
-    """A judge that has learned `defects` and `goods`; equal arguments give an equal judge.
+) -> RealJudges:
+    """Judges that have learned `defects` and `goods`; equal arguments give equal judges.
 
     Raises:
         AliAugError: there are no good photos, or fewer than two classes of defects.
@@ -82,14 +97,25 @@ def train_real_judge(
             f"{', '.join(classes) or 'no defects'} and {len(goods)} good photos: give it a pool "
             "with more"
         )
-    made = pasted_lessons(defects, goods, settings.lessons, settings.seed)
-    photos = [*alone(defects) * settings.views, *made]
+    places = lesson_places(defects, goods, settings.lessons, settings.seed)
+    pasted = pasted_lessons(places, settings.seed)
+    return RealJudges(
+        plain=judge_from([*alone(defects) * settings.views, *pasted], vae, settings),
+        swaps=judge_from(lent_lessons(places, settings.seed), vae, settings),
+    )
+
+
+def judge_from(
+    lessons: Sequence[Photo], vae: AutoencoderKL, settings: RealJudgeSettings
+) -> RealJudge:
+    """A judge that has learned one augmented view of each of `lessons`: defects under masks of any
+    outline, and photos of class good with a mask of where nothing is to be seen."""
     chance = torch.Generator().manual_seed(settings.seed)
-    views = _augmented(_views(photos, settings.side), chance)
+    views = _augmented(_views(lessons, settings.side), chance)
     rows = statistics(vae, views).double()
     mean, spread = rows.mean(0), rows.std(0) + LEAST_SPREAD
-    answers = (*classes, GOOD)
-    labels = np.array([answers.index(photo.defect_class) for photo in photos])
+    answers = (*sorted({lesson.defect_class for lesson in lessons} - {GOOD}), GOOD)
+    labels = np.array([answers.index(lesson.defect_class) for lesson in lessons])
     scaled = (rows - mean) / spread
     parts = [scaled[torch.from_numpy(labels == index)] for index in range(len(answers))]
     weights, offsets = discriminants(parts, settings.shrinkage)

@@ -12,6 +12,10 @@ TITLES = {
     "blank": "nothing inserted, same masks",
     "made": "made (label fidelity)",
 }
+UNREAD = (
+    "this judge cannot tell classes by texture here: real pixels under other classes' masks are "
+    "not named above chance, so the swap score means nothing"
+)
 
 
 def real_report_text(report: Document) -> str:
@@ -51,14 +55,18 @@ def _recognised(report: Document) -> Iterator[str]:
 
 
 def _swapped(swap: Document) -> Iterator[str]:
-    yield "another class asked for than that of the mask"
-    for key, what in (("made", "made"), ("real", "real pixels seen through the mask")):
+    yield f"another class asked for than that of the mask (swap test, chance {swap['chance']:.2f})"
+    for key, what in (("real", "real pixels seen through the mask (ceiling)"), ("made", "made")):
         if (row := swap[key]) is not None:
             request, shape = row["request"], row["shape"]
             yield (
                 f"  {what}: the request wins {request['share']:.3f} {_interval(request)}, the "
                 f"mask's shape {shape['share']:.3f} {_interval(shape)}, of {request['count']}"
             )
+    if swap["reads"]:
+        yield f"  made reaches {_percent(swap['made_of_real'])} of the ceiling"
+    else:
+        yield f"  {UNREAD}"
 
 
 def _preserved(report: Document) -> Iterator[str]:

@@ -22,7 +22,7 @@ from aliaug_edge.evaluation.judging.real_judge import (
     RealJudge,
     RealJudgeSettings,
     features,
-    train_real_judge,
+    train_real_judges,
     verdicts,
 )
 from aliaug_edge.evaluation.judging.recognition import recognised, swap_test
@@ -73,7 +73,8 @@ def judge_bundle_on_data(
     say("looking for test photos among those that the bundle learned from")
     require_not_trained_on(bundle, [*sides.test, *sides.test_good])
     say(f"the judge learns from {len(sides.learned)} defects of {', '.join(classes)}")
-    judge = train_real_judge(sides.learned, sides.train_good, frozen_encoder(), settings.judge)
+    judges = train_real_judges(sides.learned, sides.train_good, frozen_encoder(), settings.judge)
+    judge = judges.plain
     places = held_out_placements(sides.test, sides.test_good, settings.per_class, settings.seed)
     asked = _asked_instead(places, classes)
     say(f"inserting {len(places)} defects, and as many of another class")
@@ -95,7 +96,7 @@ def judge_bundle_on_data(
         "chance": round(1 / len(classes), 4),
         "learned": {"defects": len(sides.learned), "made": settings.judge.lessons},
         **recognised(judge, sides.test, places, own),
-        "swap": swap_test(judge, places, swapped),
+        "swap": swap_test(judges.swaps, places, swapped),
         **_by_itself(judge, sides, own, repeats),
     }
     return Trial(report, _sheet(judge, [*own, *swapped]))

@@ -75,7 +75,9 @@ def _judged(judge: RealJudge, pictures: Sequence[_Shown]) -> dict[str, Any]:
 def swap_test(
     judge: RealJudge, places: Sequence[Placement], swapped: Sequence[Insertion]
 ) -> dict[str, Any]:
-    """Whether the class asked for wins or that of the mask; the same for real pixels."""
+    """Whether the class asked for wins or that of the mask; the same for real pixels, which is the
+    ceiling. The judge `reads` the pixels where their interval lies above chance: else what it says
+    of the bundle's swaps means nothing, and there is no `made_of_real`."""
     made = [_made(one) for one in swapped]
     outlines = [place.defect_class for place in places]
     real, lent = [], []
@@ -85,9 +87,18 @@ def swap_test(
         if (photo := under_outline(source, place.mask)) is not None:
             real.append(_Shown(photo.image, photo.mask, one.asked, source.source.group))
             lent.append(place.defect_class)
+    chance = round(1 / len(set(outlines)), 4)
+    ceiling = _winners(judge, real, lent) if real else None
+    asked = _winners(judge, made, outlines)
+    reads = ceiling is not None and ceiling["request"]["low"] > chance
     return {
-        "made": _winners(judge, made, outlines),
-        "real": _winners(judge, real, lent) if real else None,
+        "made": asked,
+        "real": ceiling,
+        "chance": chance,
+        "reads": reads,
+        "made_of_real": _ratio(asked["request"]["share"], ceiling["request"]["share"])
+        if ceiling is not None and reads
+        else None,
     }
 
 

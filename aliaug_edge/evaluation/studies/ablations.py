@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from aliaug_edge.evaluation.studies.marks import (
+    FIDELITY,
     MEASURES,
     Yardstick,
     marks,
@@ -94,8 +95,8 @@ def ablations(
             "Without a label every class is asked for alike, so nothing but the mask's shape can "
             "tell the generator what to draw.",
             "The scores compare with one held-out photo each; a generator that draws another, "
-            "equally real defect scores worse in L1 and features. Fidelity is a judge's, trained "
-            "on the train pool's real defects; its ceiling is the row `the real photo`.",
+            "equally real defect scores worse in L1 and features.",
+            FIDELITY,
         ),
     )
 

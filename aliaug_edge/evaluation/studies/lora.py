@@ -8,6 +8,7 @@ from typing import Any
 
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.evaluation.studies.marks import (
+    FIDELITY,
     MEASURES,
     Yardstick,
     marks,
@@ -65,6 +66,7 @@ def lora(settings: StudySettings, parts: Parts, say: Say) -> Result:
             "released model, and alpha equals the rank, so that the update's scale stays one.",
             "A smaller set contains photos of all classes in turn, and of each part before a "
             "second photo of it.",
+            FIDELITY,
         ),
     )
 

@@ -12,16 +12,17 @@ from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aliaug_edge import crops, imaging
-from aliaug_edge.evaluation.judging.judge import Example, JudgeSettings, classify, train_judge
+from aliaug_edge import imaging
+from aliaug_edge.evaluation.judging.real_judge import Verdict
+from aliaug_edge.evaluation.studies.scene_judge import train_scene_judge
 from aliaug_edge.evaluation.studies.scenes import Scene, scenes_of
-from aliaug_edge.evaluation.studies.study import Budget, Measure, Say, StudySettings, Values
+from aliaug_edge.evaluation.studies.study import Measure, Say, StudySettings, Values
 from aliaug_edge.generation.blend import blend
 from aliaug_edge.model.base import load_base
 from aliaug_edge.model.vae import encode_with_taps
 
 UInt8 = NDArray[np.uint8]
-Name = Callable[[list[Example]], list[str]]
+Judge = Callable[[Sequence[UInt8], Sequence[UInt8]], list[Verdict]]
 
 MEASURES = (
     Measure("l1", "L1 under the mask, grey levels", "lower", 2),
@@ -29,20 +30,27 @@ MEASURES = (
     Measure("fidelity", "label fidelity", "higher"),
     Measure("outside", "change outside the mask, grey levels", "lower", 2),
 )
+FIDELITY = (
+    "Fidelity is a judge's, taught once for all rows: with the train pool's real defects, under "
+    "masks of any class's outline. Its ceiling is the row `the real photo`; what masks alone give "
+    "away is that of `nothing inserted`, and chance that of `guessing the class`."
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Yardstick:
-    """Held-out `scenes`, a `judge` that names examples' classes, the base's frozen encoder."""
+    """Held-out `scenes`, the base's frozen encoder `vae`, and a `judge` that says what it sees of
+    `classes` in images (S, S, 3) under masks (S, S)."""
 
     classes: tuple[str, ...]
     scenes: tuple[Scene, ...]
-    judge: Name
+    judge: Judge
     vae: AutoencoderKL
 
 
 def new_yardstick(settings: StudySettings, say: Say) -> Yardstick:
-    """The yardstick of a study: scenes of the test side, a judge of the train pool.
+    """The yardstick of a study: scenes of the test side, a judge of the train pool. It is the same
+    for every run of the study.
 
     Raises:
         DataError: the data are unusable, or a class has no held-out defect.
@@ -54,13 +62,9 @@ def new_yardstick(settings: StudySettings, say: Say) -> Yardstick:
     scenes = scenes_of(dataset, classes, "test", size=budget.size, per_class=budget.scenes)
     learned = scenes_of(dataset, classes, "train", size=budget.size, per_class=None)
     say(f"training the judge on {len(learned)} real defects")
-    judge = train_judge(
-        [_example(scene, scene.truth) for scene in learned],
-        classes,
-        _judge_settings(budget, len(learned), settings.seed),
-    )
+    judge = train_scene_judge(learned, budget.size, budget.judge_views, settings.seed)
     vae = load_base(settings.base).vae.requires_grad_(False).eval()
-    return Yardstick(classes, scenes, lambda examples: classify(judge, examples), vae)
+    return Yardstick(classes, scenes, judge, vae)
 
 
 def marks(
@@ -79,23 +83,25 @@ def marks(
 
 def marks_of(yardstick: Yardstick, scenes: Sequence[Scene], made: Sequence[UInt8]) -> Values:
     """As `marks`, for finished windows (S, S, 3)."""
-    named = yardstick.judge([_example(s, image) for s, image in zip(scenes, made, strict=True)])
+    seen = yardstick.judge(made, [scene.mask for scene in scenes])
     pairs = list(zip(scenes, made, strict=True))
     per_scene = {
         "l1": [grey_levels(image, s.truth, s.mask > 0) for s, image in pairs],
         "features": feature_distances(yardstick.vae, scenes, made),
-        "fidelity": [float(n == s.defect_class) for n, s in zip(named, scenes, strict=True)],
+        "fidelity": [float(v.is_of(s.defect_class)) for v, s in zip(seen, scenes, strict=True)],
         "outside": [grey_levels(image, s.good, s.mask == 0) for s, image in pairs],
     }
     return {key: [_class_mean(scenes, values)] for key, values in per_scene.items()}
 
 
 def references(yardstick: Yardstick) -> dict[str, Values]:
-    """What stands at either end: windows without any defect, and the photos themselves."""
+    """What stands at either end: windows without any defect, and the photos themselves. Guessing
+    has a fidelity alone."""
     scenes = yardstick.scenes
     return {
         "nothing inserted": marks_of(yardstick, scenes, [s.good for s in scenes]),
         "the real photo": marks_of(yardstick, scenes, [s.truth for s in scenes]),
+        "guessing the class": {"fidelity": [1 / len(yardstick.classes)]},
     }
 
 
@@ -136,17 +142,3 @@ def _class_mean(scenes: Sequence[Scene], values: Sequence[float]) -> float:
     for scene, value in zip(scenes, values, strict=True):
         by_class.setdefault(scene.defect_class, []).append(value)
     return float(np.mean([np.mean(entries) for entries in by_class.values()]))
-
-
-def _example(scene: Scene, image: UInt8) -> Example:
-    """The judge sees the mask's box, not its outline, which would tell the class by itself."""
-    box = crops.mask_box(scene.mask)
-    mask = np.zeros_like(scene.mask)
-    mask[box.top : box.top + box.height, box.left : box.left + box.width] = 255
-    return Example(image, mask, scene.defect_class)
-
-
-def _judge_settings(budget: Budget, examples: int, seed: int) -> JudgeSettings:
-    batch = min(32, examples)
-    epochs = max(1, round(budget.judge_steps * batch / examples))
-    return JudgeSettings(side=budget.size, epochs=epochs, batch_size=batch, seed=seed)

@@ -5,7 +5,13 @@ from __future__ import annotations
 import statistics
 import time
 
-from aliaug_edge.evaluation.studies.marks import MEASURES, marks, new_yardstick, references
+from aliaug_edge.evaluation.studies.marks import (
+    FIDELITY,
+    MEASURES,
+    marks,
+    new_yardstick,
+    references,
+)
 from aliaug_edge.evaluation.studies.scenes import Scene
 from aliaug_edge.evaluation.studies.study import (
     Measure,
@@ -59,6 +65,7 @@ def steps(settings: StudySettings, parts: Parts, say: Say) -> Result:
             "Base and run are trained for t = 999 alone. At the timesteps between, the U-Net is "
             "asked what it has never learned: this measures what more steps do to this model, not "
             "what a model trained for several steps could do.",
+            FIDELITY,
             f"Times are medians of {REPEATS} single images, PyTorch on this machine's processor or "
             "GPU, and differ between machines; a finished part keeps its time.",
         ),

@@ -28,7 +28,7 @@ class Budget:
     """What each training run and each judgement of it may cost.
 
     steps, batch_size, size: as in `TrainConfig`. seeds: runs per row. scenes: held-out defects per
-    class. judge_steps: training of the judge.
+    class. judge_views: augmented views that the judge sees of each train defect.
     """
 
     steps: int
@@ -36,11 +36,11 @@ class Budget:
     size: int
     seeds: int
     scenes: int
-    judge_steps: int
+    judge_views: int
 
 
-FULL = Budget(steps=200, batch_size=4, size=96, seeds=3, scenes=30, judge_steps=400)
-QUICK = Budget(steps=6, batch_size=2, size=64, seeds=2, scenes=3, judge_steps=20)
+FULL = Budget(steps=200, batch_size=4, size=96, seeds=3, scenes=30, judge_views=4)
+QUICK = Budget(steps=6, batch_size=2, size=64, seeds=2, scenes=3, judge_views=2)
 
 
 @dataclass(frozen=True)
