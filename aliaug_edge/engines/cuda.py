@@ -12,7 +12,13 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
-from aliaug_edge.engines.cuda_errors import GpuError, GpuLostError, GpuMemoryError, error_of
+from aliaug_edge.engines.cuda_errors import (
+    GpuError,
+    GpuLostError,
+    GpuMemoryError,
+    KernelError,
+    error_of,
+)
 from aliaug_edge.engines.gpu import probe_gpus
 from aliaug_edge.engines.packages import cuda_python_install, nvrtc_install
 from aliaug_edge.errors import MissingDependencyError
@@ -201,7 +207,7 @@ class Cuda:
         """Machine code of CUDA C++ `source` for this GPU, by NVRTC.
 
         Raises:
-            GpuError: it does not compile, or NVRTC is not there.
+            KernelError: it does not compile, or NVRTC is not there.
         """
         major, minor = self.compute_capability()
         # Fused multiply-add rounds once where numpy rounds twice.
@@ -212,7 +218,7 @@ class Cuda:
                 nvrtc.nvrtcCreateProgram, source.encode(), name.encode(), 0, [], []
             )
         except RuntimeError as error:  # cuda-python's, where the library cannot be opened
-            raise GpuError(
+            raise KernelError(
                 f"NVRTC cannot be opened ({error}); run: {nvrtc_install(probe_gpus().cuda_version)}"
             ) from error
         try:
@@ -222,7 +228,7 @@ class Cuda:
             self._call(nvrtc.nvrtcGetCUBIN, program, image)
             return image
         except GpuError as error:
-            raise GpuError(f"{name} | {error}: {self._log_of(program)}") from error
+            raise KernelError(f"{name} | {error}: {self._log_of(program)}") from error
         finally:
             nvrtc.nvrtcDestroyProgram(program)
 

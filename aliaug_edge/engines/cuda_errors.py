@@ -30,6 +30,10 @@ class GpuMemoryError(GpuError):
     """The GPU has not enough free memory."""
 
 
+class KernelError(GpuError):
+    """Our own kernels cannot be compiled for the GPU."""
+
+
 class GpuLostError(GpuError):
     """The GPU, or this process's hold on it, is gone; what is finished is on disk."""
 

@@ -20,9 +20,9 @@ class PasteJob:
     """What goes into one place of one image.
 
     `photo` (H, W, 3) uint8; `mask` (H, W) uint8 of 0 and 255; `window` of the model's size, no
-    larger: what has to be scaled goes through `infer`. `conditions` holds the model's inputs other
-    than image and mask, without the batch axis. `mode` is none | feather | hard, as in
-    `generation.blend`; `grey` keeps a grey image grey.
+    larger: what has to be scaled is given as the model sees it, whole. `conditions` holds the
+    model's inputs other than image and mask, without the batch axis. `mode` is none | feather |
+    hard, as in `generation.blend`; `grey` keeps a grey image grey.
     """
 
     photo: NDArray[np.uint8]
@@ -36,11 +36,13 @@ class PasteJob:
 @dataclass(frozen=True)
 class Pasted:
     """`patch` (h, w, 3) uint8 to be put under the window, `raw` (h, w, 3) float32 in about [-1, 1]
-    as the model gave it, and how many of its values are NaN or infinite."""
+    as the model gave it, how many of its values are NaN or infinite, and `culprit`, the tensor and
+    stage where that began ("output denoised of unet"), empty where all are finite."""
 
     patch: NDArray[np.uint8]
     raw: NDArray[np.float32]
     broken: int
+    culprit: str = ""
 
 
 def fill(given: Arrays, item: int, job: PasteJob) -> str:

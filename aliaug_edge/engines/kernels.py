@@ -52,7 +52,7 @@ class Kernels:
         """Compile and load.
 
         Raises:
-            GpuError: NVRTC is not there, or cannot compile for this GPU.
+            KernelError: NVRTC is not there, or cannot compile for this GPU.
         """
         self._module = self._cuda.load_module(self._cuda.compile(source(), SOURCE))
         self._functions = {name: self._cuda.function(self._module, name) for name in _NAMES}

@@ -66,6 +66,7 @@ class LatentCache:
             place = self._place(key)
             if place is not None:
                 self._copy(place, item, stream, store=True)
+                self._places[key] = place  # known once it is on its way, should a copy be refused
 
     def forget(self) -> None:
         """What lies in the chain's tensors is no longer known, as after a run that failed."""
@@ -93,7 +94,6 @@ class LatentCache:
             except GpuMemoryError:  # a cache that cannot grow is smaller, not an error
                 self._limit = len(self._places)
                 return self._place(key)
-        self._places[key] = place
         return place
 
     def _copy(self, place: int, item: int, stream: int, *, store: bool) -> None:

@@ -1,24 +1,27 @@
 """uint8 in, uint8 out: cut, generate and blend on the device, copies hidden behind computing.
 
-Two streams. While image n is computed, image n + 1 is copied to the device and the files of image
-n - 1 are encoded by whoever takes the results. One copy carries all that an image needs, one graph
-launch computes it, one copy brings back the pixels.
+Three streams: in, compute, out. While image n is computed, image n + 1 is copied to the device and
+the files of image n - 1 are encoded by whoever takes the results. One copy carries all that an
+image needs, one graph launch computes it, one copy brings back the pixels. All of it is put on the
+streams at once; then only the last copy is waited for, and others may send meanwhile.
 """
 
 from __future__ import annotations
 
 import contextlib
+import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 
-import numpy as np
-
-from aliaug_edge.engines.buffers import Block, Layout, PinnedBlock, layout_of
+from aliaug_edge.engines.broken import first_broken
+from aliaug_edge.engines.buffers import Layout, layout_of
+from aliaug_edge.engines.cuda_errors import GpuError
 from aliaug_edge.engines.jobs import Pasted, PasteJob, fill
 from aliaug_edge.engines.kernels import FIELDS, Sizes
 from aliaug_edge.engines.latents import LatentCache
 from aliaug_edge.engines.shapes import bind_specs, free_dimensions
+from aliaug_edge.engines.slots import Slot, Slots
 from aliaug_edge.engines.tensorrt import TensorRtEngine
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.tensors import TensorSpec
@@ -28,23 +31,15 @@ SLOTS = 2
 PIXELS = ("image", "mask")  # made on the device; every other input comes with the job
 
 
-@dataclass(frozen=True)
-class _Slot:
-    """What a batch under way has of its own on both sides, and when its steps are done."""
-
-    given: PinnedBlock
-    given_device: Block
-    made: PinnedBlock
-    made_device: Block
-    uploaded: int
-    computed: int
-
-
 class PastePipeline:
     """`engine`, which must be entered, at one size and batch. A context manager.
 
+    Threads may share it, but not with `engine.infer`: each calls `paste`, and the copies and the
+    waiting of one hide behind the computing of another.
+
     Raises:
         GpuMemoryError: no room. TensorRtError: the engine was not built for this size and batch.
+        KernelError: our kernels cannot be compiled here.
     """
 
     def __init__(
@@ -60,13 +55,15 @@ class PastePipeline:
         self._cache_bytes = cache_mib * 2**20
         self._specs = bind_specs(engine.inputs, free_dimensions(size_hw, batch))
         self._stack = contextlib.ExitStack()
+        self._turn = threading.Lock()  # of putting work on the streams
 
     def __enter__(self) -> PastePipeline:
         engine, cuda = self._engine, self._cuda
         cuda.activate()
         with contextlib.ExitStack() as stack:
-            self._copies = cuda.new_stream()
-            stack.callback(cuda.drop_stream, self._copies)
+            self._in, self._out = cuda.new_stream(), cuda.new_stream()
+            for stream in (self._in, self._out):
+                stack.callback(cuda.drop_stream, stream)
             shapes = {s.name: tuple(int(n) for n in s.shape) for s in self._specs}
             self._ready = engine.make_ready(shapes)
             self.memory = stack.enter_context(self._ready.memory)
@@ -75,7 +72,7 @@ class PastePipeline:
             self._given = self.memory.block(given, "inputs")
             self._made = self.memory.block(made, "outputs")
             self._work = self.memory.block(work, "blending")
-            self._slots = [self._new_slot(stack, given, made) for _ in range(SLOTS)]
+            self._slots = Slots(self.memory, stack, given, made, SLOTS)
             self.cache = LatentCache(
                 self.memory, self._ready.chain, self._sizes.batch, self._cache_bytes
             )
@@ -99,19 +96,24 @@ class PastePipeline:
             AliAugError: a batch too large, or a window of another size. GpuError: the GPU failed;
                 the results given before stand.
         """
-        self._wait()  # a run that was left early may still be at work in our slots
-        under_way: tuple[_Slot, int] | None = None
-        for index, jobs in enumerate(batches):
-            self._check(jobs)
-            self._cuda.activate()
-            slot = self._slots[index % SLOTS]
-            keys = self._upload(slot, jobs)
-            self._compute(slot, keys)
-            if under_way is not None:
-                yield self._download(*under_way)
-            under_way = (slot, len(jobs))
-        if under_way is not None:
-            yield self._download(*under_way)
+        under_way: deque[tuple[Slot, int]] = deque()
+        try:
+            for jobs in batches:
+                self._check(jobs)
+                # Nobody waits for a slot with another in hand: two could wait for each other.
+                slot = self._slots.take(wait=not under_way)
+                while slot is None:
+                    yield self._receive(*under_way.popleft())
+                    slot = self._slots.take(wait=not under_way)
+                under_way.append((slot, len(jobs)))
+                self._send(slot, jobs)
+                if len(under_way) == SLOTS:
+                    yield self._receive(*under_way.popleft())
+            while under_way:
+                yield self._receive(*under_way.popleft())
+        finally:
+            for slot, _ in under_way:
+                self._slots.give(slot)
 
     def _check(self, jobs: Sequence[PasteJob]) -> None:
         if not 1 <= len(jobs) <= self._sizes.batch:
@@ -126,36 +128,45 @@ class PastePipeline:
                     f"{job.window.height} x {job.window.width}"
                 )
 
-    def _upload(self, slot: _Slot, jobs: Sequence[PasteJob]) -> list[str]:
-        """Fill the slot, a short batch with its last job again, and send it off."""
+    def _send(self, slot: Slot, jobs: Sequence[PasteJob]) -> None:
+        """Put all of a batch's work on the streams, a short batch with its last job again."""
+        self._cuda.activate()
+        self._cuda.wait_on_host(slot.downloaded)  # a run that was left early may still be at work
         keys = []
         for item in range(self._sizes.batch):
             keys.append(fill(slot.given.arrays, item, jobs[min(item, len(jobs) - 1)]))
-        nbytes = slot.given.layout.nbytes
-        self._cuda.to_device(slot.given_device.address, slot.given.address, nbytes, self._copies)
-        self._cuda.record(slot.uploaded, self._copies)
-        return keys
+        with self._turn, self._quiet_after_errors():
+            self._upload(slot)
+            self._compute(slot, keys)
+            self._download(slot)
 
-    def _compute(self, slot: _Slot, keys: Sequence[str]) -> None:
+    def _upload(self, slot: Slot) -> None:
+        nbytes = slot.given.layout.nbytes
+        self._cuda.to_device(slot.given_device.address, slot.given.address, nbytes, self._in)
+        self._cuda.record(slot.uploaded, self._in)
+
+    def _compute(self, slot: Slot, keys: Sequence[str]) -> None:
         cuda, stream = self._cuda, self._engine.stream
         cuda.wait(stream, slot.uploaded)
-        given = slot.given_device
-        cuda.on_device(self._given.address, given.address, given.layout.nbytes, stream)
+        self._take_in(slot)
         warm = self.cache.load(keys, stream)
         tensors = self._ready.chain.tensors.address
         addresses = (tensors, self._given.address, self._made.address, self._work.address)
-        try:
-            self._engine.graphs.run(
-                self._graph_key(warm), addresses, lambda: self._run(int(warm)), stream
-            )
-        except AliAugError:
-            self.cache.forget()
-            raise
+        self._engine.graphs.run(
+            self._graph_key(warm), addresses, lambda: self._run(int(warm)), stream
+        )
         if not warm:
             self.cache.store(keys, stream)
         made = slot.made_device
         cuda.on_device(made.address, self._made.address, made.layout.nbytes, stream)
         cuda.record(slot.computed, stream)
+
+    def _take_in(self, slot: Slot) -> None:
+        """What was uploaded, to where the graph reads it."""
+        given = slot.given_device
+        self._cuda.on_device(
+            self._given.address, given.address, given.layout.nbytes, self._engine.stream
+        )
 
     def _run(self, first: int) -> None:
         """The whole pipeline, from the photo's region to the patch; what the graph holds."""
@@ -173,21 +184,41 @@ class PastePipeline:
         nbytes = self._made.layout.fields["raw"].nbytes
         self._cuda.on_device(self._made.at("raw"), generated, nbytes, stream)
 
-    def _download(self, slot: _Slot, count: int) -> list[Pasted]:
-        self._cuda.activate()
-        self._cuda.wait(self._copies, slot.computed)
+    def _download(self, slot: Slot) -> None:
+        self._cuda.wait(self._out, slot.computed)
         nbytes = slot.made.layout.nbytes
-        self._cuda.to_host(slot.made.address, slot.made_device.address, nbytes, self._copies)
-        self._cuda.synchronize(self._copies)
+        self._cuda.to_host(slot.made.address, slot.made_device.address, nbytes, self._out)
+        self._cuda.record(slot.downloaded, self._out)
+
+    def _receive(self, slot: Slot, count: int) -> list[Pasted]:
+        """The results of a batch that was sent, once they are there; its slot is free again."""
+        try:
+            self._cuda.activate()
+            self._cuda.wait_on_host(slot.downloaded)
+            return [self._result(slot, item) for item in range(count)]
+        finally:
+            self._slots.give(slot)
+
+    def _result(self, slot: Slot, item: int) -> Pasted:
         made = slot.made.arrays
-        return [
-            Pasted(
-                patch=made["patch"][item].copy(),
-                raw=np.ascontiguousarray(made["raw"][item].transpose(1, 2, 0)),
-                broken=int(made["broken"][item]),
-            )
-            for item in range(count)
-        ]
+        broken = int(made["broken"][item])
+        return Pasted(
+            patch=made["patch"][item].copy(),
+            raw=made["raw"][item].transpose(1, 2, 0).copy(),
+            broken=broken,
+            culprit=self._culprit(slot, item) if broken else "",
+        )
+
+    def _culprit(self, slot: Slot, item: int) -> str:
+        """Where the values that are not finite began: the slot's batch is run again, alone, since
+        what came after it has written over its tensors."""
+        chain, stream = self._ready.chain, self._engine.stream
+        with self._turn, self._quiet_after_errors():
+            self._wait()
+            self.cache.forget()
+            self._take_in(slot)
+            self._run(0)
+            return first_broken(self._cuda, chain, item, stream) or "output generated"
 
     def _layouts(self) -> tuple[Layout, Layout, Layout]:
         """What comes in, what goes out, and what blending needs in between."""
@@ -214,22 +245,21 @@ class PastePipeline:
     def _conditions(self) -> list[str]:
         return [spec.name for spec in self._specs if spec.name not in PIXELS]
 
-    def _new_slot(self, stack: contextlib.ExitStack, given: Layout, made: Layout) -> _Slot:
-        events = []
-        for _ in range(2):
-            event = self._cuda.new_event()
-            stack.callback(self._cuda.drop_event, event)
-            events.append(event)
-        return _Slot(
-            self.memory.pinned(given, "inputs"),
-            self.memory.block(given, "inputs"),
-            self.memory.pinned(made, "outputs"),
-            self.memory.block(made, "outputs"),
-            *events,
-        )
-
     def _graph_key(self, warm: bool) -> tuple[str, bool, int]:
         return ("paste", warm, self._ready.chain.tensors.address)
+
+    @contextlib.contextmanager
+    def _quiet_after_errors(self) -> Iterator[None]:
+        """A failure in between leaves no work behind in anybody's slot, and nothing known of what
+        lies in the chain's tensors."""
+        try:
+            yield
+        except BaseException:
+            self.cache.forget()
+            if not self._cuda.lost:
+                with contextlib.suppress(GpuError):  # the first error is the one to be told
+                    self._wait()
+            raise
 
     def _settle(self) -> None:
         """Nothing is freed under work that still runs."""
@@ -241,5 +271,5 @@ class PastePipeline:
 
     def _wait(self) -> None:
         self._cuda.activate()
-        self._cuda.synchronize(self._engine.stream)
-        self._cuda.synchronize(self._copies)
+        for stream in (self._in, self._engine.stream, self._out):
+            self._cuda.synchronize(stream)

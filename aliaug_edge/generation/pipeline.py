@@ -4,31 +4,60 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aliaug_edge import imaging, tensors
+from aliaug_edge import tensors
 from aliaug_edge.bundle import Bundle
+from aliaug_edge.crops import Window
 from aliaug_edge.engines import open_engine
-from aliaug_edge.engines.base import Engine
-from aliaug_edge.errors import AliAugError
+from aliaug_edge.engines.jobs import PasteJob
+from aliaug_edge.generation.feeds import PIXELS, bundle_conditions
+from aliaug_edge.generation.feeds import bundle_feeds as bundle_feeds
+from aliaug_edge.generation.feeds import model_feeds as model_feeds
+from aliaug_edge.generation.feeds import noise as noise
+from aliaug_edge.generation.runners import Answer, BusyClock, Runner, open_runner
+from aliaug_edge.generation.runners import NonFiniteError as NonFiniteError
 
 GRAPH = "generator"
+PLAIN = "none"  # a way of blending: everywhere what the model made
+
+UInt8 = NDArray[np.uint8]
 
 
-class NonFiniteError(AliAugError):
-    """The model gave NaN or infinity for a crop."""
+class Framed(Protocol):
+    """Where a defect goes: under `window` of `image` (H, W, 3) and `mask` (H, W), of which the
+    model is shown `shown` (h, w, 3) and `shown_mask` (h, w), all uint8; `grey` stays grey."""
+
+    @property
+    def image(self) -> UInt8: ...
+
+    @property
+    def mask(self) -> UInt8: ...
+
+    @property
+    def window(self) -> Window: ...
+
+    @property
+    def shown(self) -> UInt8: ...
+
+    @property
+    def shown_mask(self) -> UInt8: ...
+
+    @property
+    def grey(self) -> bool: ...
 
 
 class Pipeline:
     """Runs a bundle's fused generator. A context manager; `engine_s` sums the time inside it.
 
-    Threads may share it: one at a time gets into the engine, which has threads of its own.
-    A fixed `batch` lets the engine optimise for it, and every call must then have it.
+    Threads may share it; how far they get into the engine together is the runner's to say. A fixed
+    `batch` lets the engine optimise for it, and every call must then have it.
     """
 
     def __init__(
@@ -39,14 +68,15 @@ class Pipeline:
         batch: int | None = None,
     ) -> None:
         self.bundle = bundle
-        self.engine_s = 0.0
         self._choice = engine
         self._threads = threads
         self._batch = batch
-        self._engines: dict[tuple[int, int], Engine] = {}
+        self._clock = BusyClock()
+        self._runners: dict[tuple[int, int], Runner] = {}
         self._stack = contextlib.ExitStack()
         self._turn = threading.Lock()
-        self._inputs = {spec.name for spec in bundle.graphs[GRAPH].inputs}
+        names = (spec.name for spec in bundle.graphs[GRAPH].inputs)
+        self._conditions = [name for name in names if name not in PIXELS]
 
     def __enter__(self) -> Pipeline:
         return self
@@ -57,19 +87,24 @@ class Pipeline:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._engines.clear()
+        self._runners.clear()
         self._stack.close()
+
+    @property
+    def engine_s(self) -> float:
+        """Seconds in which the engine was at work for somebody."""
+        return self._clock.seconds
 
     def engine_name(self) -> str:
         """The name of the engine in use; opens the first one when none is open yet."""
-        if not self._engines:
-            self._engine(self.bundle.sizes[0])
-        return next(iter(self._engines.values())).name
+        if not self._runners:
+            self._runner(self.bundle.sizes[0])
+        return next(iter(self._runners.values())).name
 
     def generate(
         self,
-        crops: NDArray[np.uint8],
-        masks: NDArray[np.uint8],
+        crops: UInt8,
+        masks: UInt8,
         classes: Sequence[str],
         seeds: Sequence[int],
         severities: Sequence[float],
@@ -82,24 +117,42 @@ class Pipeline:
         Raises:
             BundleError: unknown class. NonFiniteError: the model gave NaN or infinity.
         """
-        feeds = bundle_feeds(self.bundle, crops, masks, classes, seeds, severities)
-        given = {name: feeds[name] for name in sorted(self._inputs)}
-        with self._turn:
-            engine = self._engine((crops.shape[1], crops.shape[2]))
-            started = time.perf_counter()
-            outputs = engine.infer(given)
-            self.engine_s += time.perf_counter() - started
-        try:
-            tensors.require_finite(f"bundle {self.bundle.name}", outputs)
-        except AliAugError as error:
-            raise NonFiniteError(str(error)) from error
-        generated: NDArray[np.float32] = outputs["generated"].astype(np.float32, copy=False)
-        return np.ascontiguousarray(generated.transpose(0, 2, 3, 1))
+        size_hw = (crops.shape[1], crops.shape[2])
+        feeds = bundle_conditions(self.bundle, size_hw, classes, seeds, severities)
+        jobs = [
+            _whole(crop, mask, self._given(feeds, item), PLAIN, grey=False)
+            for item, (crop, mask) in enumerate(zip(crops, masks, strict=True))
+        ]
+        return np.stack([answer.raw for answer in self._run(jobs, size_hw)])
 
-    def _engine(self, size_hw: tuple[int, int]) -> Engine:
-        if size_hw not in self._engines:
-            self._engines[size_hw] = self._stack.enter_context(
-                open_engine(
+    def insert(
+        self, framed: Framed, defect_class: str, seed: int, severity: float, mode: str
+    ) -> Answer:
+        """What the model makes of `framed`; blended by way of `mode` where the device can do that.
+
+        Raises:
+            BundleError: unknown class. NonFiniteError: the model gave NaN or infinity.
+        """
+        window, (height, width) = framed.window, framed.shown_mask.shape
+        feeds = bundle_conditions(self.bundle, (height, width), [defect_class], [seed], [severity])
+        given = self._given(feeds, 0)
+        if (window.height, window.width) == (height, width):
+            job = PasteJob(framed.image, framed.mask, window, given, mode, framed.grey)
+            return self._run([job], (height, width))[0]
+        job = _whole(framed.shown, framed.shown_mask, given, mode, grey=framed.grey)
+        answer = self._run([job], (height, width))[0]
+        return replace(answer, blended={})  # what it is blended with has another size
+
+    def _given(self, feeds: tensors.Arrays, item: int) -> dict[str, NDArray[Any]]:
+        return {name: feeds[name][item] for name in self._conditions}
+
+    def _run(self, jobs: Sequence[PasteJob], size_hw: tuple[int, int]) -> list[Answer]:
+        return self._runner(size_hw).run(jobs, f"bundle {self.bundle.name}")
+
+    def _runner(self, size_hw: tuple[int, int]) -> Runner:
+        with self._turn:
+            if size_hw not in self._runners:
+                engine = open_engine(
                     self.bundle,
                     GRAPH,
                     engine=self._choice,
@@ -107,62 +160,14 @@ class Pipeline:
                     batch=self._batch,
                     threads=self._threads,
                 )
-            )
-            self._choice = self._engines[size_hw].name  # auto decides once, for all sizes
-        return self._engines[size_hw]
+                runner = open_runner(engine, size_hw, self._batch, self._clock)
+                self._runners[size_hw] = self._stack.enter_context(runner)
+                self._choice = self._runners[size_hw].name  # auto decides once, for all sizes
+            return self._runners[size_hw]
 
 
-def bundle_feeds(
-    bundle: Bundle,
-    crops: NDArray[np.uint8],
-    masks: NDArray[np.uint8],
-    classes: Sequence[str],
-    seeds: Sequence[int],
-    severities: Sequence[float],
-) -> tensors.Arrays:
-    """`model_feeds` with the colours and prompts of a bundle's classes.
-
-    Raises:
-        BundleError: unknown class.
-    """
-    return model_feeds(
-        crops,
-        masks,
-        colours=np.array([bundle.class_spec(name).colour for name in classes], dtype=np.float32),
-        prompt_embeds=np.stack([bundle.prompts[name] for name in classes]),
-        seeds=seeds,
-        severities=severities,
-        latent_channels=bundle.latent_channels,
-    )
-
-
-def model_feeds(
-    crops: NDArray[np.uint8],
-    masks: NDArray[np.uint8],
-    *,
-    colours: NDArray[np.float32],
-    prompt_embeds: NDArray[np.float32],
-    seeds: Sequence[int],
-    severities: Sequence[float],
-    latent_channels: int,
-) -> tensors.Arrays:
-    """Every input that a generator may have, from uint8 `crops` (B, h, w, 3), `masks` (B, h, w).
-
-    `colours` (B, 3) and `prompt_embeds` (B, 77, D) name the classes; shapes and ranges of the
-    result are those of `aliaug_edge.tensors`.
-    """
-    factor = tensors.LATENT_FACTOR
-    latent = (latent_channels, crops.shape[1] // factor, crops.shape[2] // factor)
-    return {
-        "image": imaging.images_to_tensor(crops),
-        "mask": imaging.masks_to_tensor(masks),
-        "colour": colours,
-        "noise": np.stack([noise(seed, latent) for seed in seeds]),
-        "severity": np.array(severities, dtype=np.float32)[:, None],
-        "prompt_embeds": prompt_embeds,
-    }
-
-
-def noise(seed: int, shape: tuple[int, int, int]) -> NDArray[np.float32]:
-    """Standard normal (C, h, w) float32 of `seed`."""
-    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+def _whole(
+    shown: UInt8, mask: UInt8, given: Mapping[str, NDArray[Any]], mode: str, *, grey: bool
+) -> PasteJob:
+    """The job of what the model sees, all of it."""
+    return PasteJob(shown, mask, Window(0, 0, *mask.shape), given, mode, grey)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -134,47 +135,57 @@ def _make_missing(
     """Make what has no record yet; how many those were, and the seconds in the engine."""
     records = folder.read_records(out_dir)
     _require_same_images(job, records)
-    todo = [request for request in requests if request.index not in records]
+    todo = _by_source([request for request in requests if request.index not in records])
     with Pipeline(job.bundle, job.settings.engine, threads, batch=1) as pipeline:
         folder.require_maker(out_dir, records, _maker(pipeline))
-        _make(job, todo, pipeline, out_dir, show)
+        done = itertools.count(len(records) + 1)
+        _make(job, todo, pipeline, out_dir, lambda: show(next(done)))
     return len(todo), pipeline.engine_s
 
 
 def _make(
-    job: Job, todo: list[Request], pipeline: Pipeline, out_dir: Path, show: Callable[[int], None]
+    job: Job, todo: list[Request], pipeline: Pipeline, out_dir: Path, show: Callable[[], None]
 ) -> None:
-    """Make and write `todo`. A worker takes a request from its image to its files; the pipeline
-    lets one of them into the engine at a time, and the others read, judge and write meanwhile.
-    Batches would tie a sample's bytes to its neighbours, so each request runs alone."""
+    """Make and write `todo`. A worker takes a request from its image to its files; while one is in
+    the engine, the others read, judge and write. Batches would tie a sample's bytes to its
+    neighbours, so each request runs alone."""
     about = {
         "bundle_sha256": job.bundle.sha256,
         "engine": pipeline.engine_name(),
         "precision": job.bundle.precision,
     }
-    running: deque[Future[int]] = deque()
+    running: deque[Future[None]] = deque()
     pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="generate")
     try:
         for request in todo:
             running.append(pool.submit(_one, job, request, pipeline, out_dir, about))
             while len(running) > AHEAD or (running and running[0].done()):
-                show(running.popleft().result())
+                running.popleft().result()
+                show()
         while running:
-            show(running.popleft().result())
+            running.popleft().result()
+            show()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _one(
     job: Job, request: Request, pipeline: Pipeline, out_dir: Path, about: Mapping[str, str]
-) -> int:
-    """Make and write one sample; how many are done when they are done in order. The record comes
-    last: it says that the rest is there."""
+) -> None:
+    """Make and write one sample. The record comes last: it says that the rest is there."""
     content = job.sources.sha256(request.source_image)
     result = _best_try(job, request, pipeline)
     record = {**write_sample(job, result, out_dir, about), SOURCE_SHA256: content}
     folder.write_record(out_dir, request.index, record)
-    return request.index + 1
+
+
+def _by_source(requests: Sequence[Request]) -> list[Request]:
+    """Requests of one good image after another, so that what was read and encoded of it is still
+    there for its next defect; the images in the order in which they come first."""
+    first: dict[str, int] = {}
+    for request in requests:
+        first.setdefault(request.source_image, request.index)
+    return sorted(requests, key=lambda request: (first[request.source_image], request.index))
 
 
 def _best_try(job: Job, request: Request, pipeline: Pipeline) -> Result:

@@ -6,7 +6,7 @@ The three steps are apart so that a run can read ahead and write behind while th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,8 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a request. `prepared` and `raw` (h, w, 3) are None when it failed."""
+    """What became of a request. `prepared` and `raw` (h, w, 3) are None when it failed; `blended`
+    is that of `runners.Answer`."""
 
     request: Request
     status: str
@@ -72,6 +73,7 @@ class Result:
     judgement: Judgement | None = None
     prepared: Prepared | None = None
     raw: NDArray[np.float32] | None = None
+    blended: Mapping[str, UInt8] = field(default_factory=dict)
 
 
 def prepare(job: Job, request: Request, attempt: int = 0) -> Prepared:
@@ -120,20 +122,20 @@ def produce(job: Job, prepared: Prepared, pipeline: Pipeline) -> Result:
     request = prepared.request
     tries = prepared.attempt + 1
     try:
-        raw = pipeline.generate(
-            prepared.shown[None],
-            prepared.shown_mask[None],
-            [request.defect_class],
-            [attempt_seed(request.seed, prepared.attempt)],
-            [request.severity],
-        )[0]
+        answer = pipeline.insert(
+            prepared,
+            request.defect_class,
+            attempt_seed(request.seed, prepared.attempt),
+            request.severity,
+            job.settings.blend,
+        )
     except NonFiniteError as error:
         return Result(request, FAILED, tries, str(error))
     seen = crops.seen(prepared.window, prepared.image.shape, prepared.shown_mask.shape)
     found = judged(
         prepared.shown[seen],
         prepared.shown_mask[seen],
-        raw[seen],
+        answer.raw[seen],
         request.defect_class,
         job.settings,
         job.limits,
@@ -142,7 +144,7 @@ def produce(job: Job, prepared: Prepared, pipeline: Pipeline) -> Result:
     if not found.scores.are_finite():  # no JSON can hold them
         return Result(request, FAILED, tries, found.reason)
     status = KEPT if found.reason is None else REJECTED
-    return Result(request, status, tries, found.reason, found, prepared, raw)
+    return Result(request, status, tries, found.reason, found, prepared, answer.raw, answer.blended)
 
 
 def finish(job: Job, result: Result) -> tuple[UInt8, UInt8]:
@@ -150,15 +152,17 @@ def finish(job: Job, result: Result) -> tuple[UInt8, UInt8]:
     prepared, raw = result.prepared, result.raw
     assert prepared is not None
     assert raw is not None
-    image = prepared.image.copy()
-    patch = blend(
-        crops.cut(prepared.image, prepared.window),
-        crops.cut(prepared.mask, prepared.window),
-        prepared.shown,
-        raw,
-        mode=job.settings.blend,
-        grey=prepared.grey,
-    )
+    image, mode = prepared.image.copy(), job.settings.blend
+    patch = result.blended.get(mode)
+    if patch is None:
+        patch = blend(
+            crops.cut(prepared.image, prepared.window),
+            crops.cut(prepared.mask, prepared.window),
+            prepared.shown,
+            raw,
+            mode=mode,
+            grey=prepared.grey,
+        )
     crops.put(image, prepared.window, patch)
     return image, prepared.mask
 

@@ -66,7 +66,7 @@ def test_finished_samples_stay_and_the_run_resumes_with_the_same_bytes(
 
     whole = generate(tmp_path / "whole", None)
     with pytest.raises(error, match=said) as caught:
-        generate(tmp_path / "cut", 2)
+        generate(tmp_path / "cut", 3)
     assert "\n" not in str(caught.value)
     left = made_files(tmp_path / "cut")
     finished = made_files(tmp_path / "whole")

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from aliaug_edge import crops
 from aliaug_edge.components import components
+from aliaug_edge.generation import runners
 from aliaug_edge.generation.blend import LUMA
 from aliaug_edge.generation.pipeline import Pipeline
 from aliaug_edge.generation.placement import PlacementError
@@ -57,13 +59,16 @@ def planned(bundle, tmp_path):
 
 
 class Answer:
-    """Stands for a pipeline whose model adds `change` (h, w, 3) grey levels to what it is shown."""
+    """Stands for a pipeline whose model adds `change` (h, w, 3) grey levels to what it is shown,
+    and whose device, where there is one, has blended it to `blended`."""
 
-    def __init__(self, change: np.ndarray) -> None:
+    def __init__(self, change: np.ndarray, blended: dict[str, np.ndarray] | None = None) -> None:
         self.change = change
+        self.blended = blended or {}
 
-    def generate(self, shown, *_):
-        return ((shown + self.change) / 127.5 - 1).astype(np.float32)
+    def insert(self, prepared, *_):
+        raw = ((prepared.shown + self.change) / 127.5 - 1).astype(np.float32)
+        return runners.Answer(raw, self.blended)
 
 
 def test_a_hairline_across_a_large_photo_reaches_the_model_whole(planned):
@@ -140,3 +145,16 @@ def test_what_is_made_beyond_the_border_is_not_judged(planned):
     assert result.judgement.scores.change_inside == pytest.approx(50, abs=0.01)
     change[:12] = 120  # and damage there is cut off
     assert produce(job, prepared, Answer(change)).judgement == result.judgement
+
+
+def test_what_the_device_blended_is_taken_for_its_own_way_of_blending_alone(planned):
+    job, request = planned(twins())
+    prepared = prepare(job, request)
+    change = np.where(prepared.shown_mask > 0, 50, 0)[..., None].repeat(3, axis=2)
+    patch = np.full_like(prepared.shown, 77)
+    result = produce(job, prepared, Answer(change, {"hard": patch}))
+    image, _ = finish(job, result)
+    assert (crops.cut(image, crops.inside(prepared.window, image.shape)) == 77).all()
+    feathered = replace(job, settings=replace(job.settings, blend="feather"))
+    expected = produce(feathered, prepared, Answer(change))
+    assert np.array_equal(finish(feathered, result)[0], finish(feathered, expected)[0])

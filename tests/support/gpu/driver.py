@@ -54,8 +54,9 @@ class FakeDriver:
             return value
 
         def called(*arguments: Any) -> Status:
-            code = self._verdict(name)
-            return (code,) if code else value(*arguments)
+            with self.machine.turn:
+                code = self._verdict(name)
+                return (code,) if code else value(*arguments)
 
         called.__name__ = name
         return called
@@ -209,11 +210,13 @@ class FakeDriver:
     # Graphs
 
     def cuStreamBeginCapture(self, stream: int, mode: CUstreamCaptureMode) -> Status:
-        del mode
+        if mode is not CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL:
+            raise RuleBroken("a capture that forbids other threads to wait or to allocate")
         found = self.machine.stream(stream)
         if found.captured is not None:
             raise RuleBroken(f"stream {stream} is captured already")
         found.captured, found.invalid = [], False
+        found.captor = threading.get_ident()
         return (OK,)
 
     def cuStreamEndCapture(self, stream: int) -> Status:

@@ -8,6 +8,7 @@ a vector clock, and two that touch the same bytes without an order between them 
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -62,6 +63,7 @@ class Stream:
     clock: dict[int, int] = field(default_factory=dict)
     waits: dict[int, int] = field(default_factory=dict)
     captured: list[Work] | None = None
+    captor: int = 0  # the thread
     invalid: bool = False
 
 
@@ -81,6 +83,7 @@ class Machine:
         self.graphs: dict[int, list[Work]] = {}
         self.executables: dict[int, tuple[list[Work], list[Allocation]]] = {}
         self.host: dict[int, int] = {}
+        self.turn = threading.RLock()  # threads share a GPU, and its driver lets one in at a time
         self._handles = itertools.count(1000)
         self._next = 0x7F_0000_0000
 
@@ -175,7 +178,7 @@ class Machine:
         while stream.done < tick:
             queued = stream.queue[stream.done]
             for other, at in queued.waits.items():
-                if other != stream_id:
+                if other != stream_id and other in self.streams:  # else destroyed, when done
                     self.run_until(other, at)
             stream.done += 1
             self.ran.append(queued.work.name)
@@ -193,7 +196,9 @@ class Machine:
         return self.streams[stream_id]
 
     def capturing(self) -> list[Stream]:
-        return [stream for stream in self.streams.values() if stream.captured is not None]
+        """The streams that this thread captures; in thread-local mode others are free."""
+        me = threading.get_ident()
+        return [s for s in self.streams.values() if s.captured is not None and s.captor == me]
 
     def instantiate(self, graph: int) -> int:
         works = self.graphs[graph]

@@ -232,7 +232,8 @@ class _Context:
         if capturing and not self.settled:
             raise RuleBroken("TensorRT has to run once after a change of shape before a capture")
         self.settled = True
-        self.machine.put(stream, self._work())
+        with self.machine.turn:
+            self.machine.put(stream, self._work())
         return True
 
     def _work(self) -> Work:

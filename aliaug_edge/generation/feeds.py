@@ -1,0 +1,111 @@
+"""A generator's inputs, from pixels, classes, seeds and severities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aliaug_edge import imaging, tensors
+from aliaug_edge.bundle import Bundle
+
+PIXELS = ("image", "mask")  # made from the crop; the others say what is to be in it
+
+UInt8 = NDArray[np.uint8]
+
+
+def bundle_feeds(
+    bundle: Bundle,
+    crops: UInt8,
+    masks: UInt8,
+    classes: Sequence[str],
+    seeds: Sequence[int],
+    severities: Sequence[float],
+) -> tensors.Arrays:
+    """`model_feeds` with the colours and prompts of a bundle's classes.
+
+    Raises:
+        BundleError: unknown class.
+    """
+    size_hw = (crops.shape[1], crops.shape[2])
+    return {
+        "image": imaging.images_to_tensor(crops),
+        "mask": imaging.masks_to_tensor(masks),
+        **bundle_conditions(bundle, size_hw, classes, seeds, severities),
+    }
+
+
+def bundle_conditions(
+    bundle: Bundle,
+    size_hw: tuple[int, int],
+    classes: Sequence[str],
+    seeds: Sequence[int],
+    severities: Sequence[float],
+) -> tensors.Arrays:
+    """Every input beside image and mask, for `size_hw` and the classes of a bundle.
+
+    Raises:
+        BundleError: unknown class.
+    """
+    return _conditions(
+        size_hw,
+        colours=np.array([bundle.class_spec(name).colour for name in classes], dtype=np.float32),
+        prompt_embeds=np.stack([bundle.prompts[name] for name in classes]),
+        seeds=seeds,
+        severities=severities,
+        latent_channels=bundle.latent_channels,
+    )
+
+
+def model_feeds(
+    crops: UInt8,
+    masks: UInt8,
+    *,
+    colours: NDArray[np.float32],
+    prompt_embeds: NDArray[np.float32],
+    seeds: Sequence[int],
+    severities: Sequence[float],
+    latent_channels: int,
+) -> tensors.Arrays:
+    """Every input that a generator may have, from uint8 `crops` (B, h, w, 3), `masks` (B, h, w).
+
+    `colours` (B, 3) and `prompt_embeds` (B, 77, D) name the classes; shapes and ranges of the
+    result are those of `aliaug_edge.tensors`.
+    """
+    return {
+        "image": imaging.images_to_tensor(crops),
+        "mask": imaging.masks_to_tensor(masks),
+        **_conditions(
+            (crops.shape[1], crops.shape[2]),
+            colours=colours,
+            prompt_embeds=prompt_embeds,
+            seeds=seeds,
+            severities=severities,
+            latent_channels=latent_channels,
+        ),
+    }
+
+
+def _conditions(
+    size_hw: tuple[int, int],
+    *,
+    colours: NDArray[np.float32],
+    prompt_embeds: NDArray[np.float32],
+    seeds: Sequence[int],
+    severities: Sequence[float],
+    latent_channels: int,
+) -> tensors.Arrays:
+    factor = tensors.LATENT_FACTOR
+    latent = (latent_channels, size_hw[0] // factor, size_hw[1] // factor)
+    return {
+        "colour": colours,
+        "noise": np.stack([noise(seed, latent) for seed in seeds]),
+        "severity": np.array(severities, dtype=np.float32)[:, None],
+        "prompt_embeds": prompt_embeds,
+    }
+
+
+def noise(seed: int, shape: tuple[int, int, int]) -> NDArray[np.float32]:
+    """Standard normal (C, h, w) float32 of `seed`."""
+    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)

@@ -1,0 +1,182 @@
+"""How a generator is run at one size: from array to array, or in uint8 on the device.
+
+Chosen once, when the engine is opened. Where it is TensorRT, `PastePipeline` cuts, normalises,
+blends and clamps on the GPU; every other engine is given arrays, and blending is left to whoever
+keeps the answer. Both may be shared by threads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from aliaug_edge import crops, imaging, tensors
+from aliaug_edge.engines.base import Engine
+from aliaug_edge.engines.cuda_errors import KernelError
+from aliaug_edge.engines.jobs import Pasted, PasteJob
+from aliaug_edge.engines.select import TENSORRT
+from aliaug_edge.errors import AliAugError
+
+if TYPE_CHECKING:
+    from aliaug_edge.engines.paste import PastePipeline
+
+
+class NonFiniteError(AliAugError):
+    """The model gave NaN or infinity for a crop."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`raw` (h, w, 3) float32 in about [-1, 1], all finite, as the model gave it. `blended` has, by
+    way of blending, the pixels (h, w, 3) uint8 that belong under the job's window, where the device
+    made them already."""
+
+    raw: NDArray[np.float32]
+    blended: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+
+
+class BusyClock:
+    """Sums the `seconds` in which at least one thread was inside."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._inside = 0
+        self._since = 0.0
+        self._turn = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._turn:
+            if not self._inside:
+                self._since = time.perf_counter()
+            self._inside += 1
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with self._turn:
+            self._inside -= 1
+            if not self._inside:
+                self.seconds += time.perf_counter() - self._since
+
+
+class Runner(Protocol):
+    """A generator at one size. `name` is its engine's; `subject` begins the messages."""
+
+    @property
+    def name(self) -> str: ...
+
+    def run(self, jobs: Sequence[PasteJob], subject: str) -> list[Answer]:
+        """The model's answers to `jobs`, whose windows have its size.
+
+        Raises:
+            NonFiniteError: an answer holds NaN or infinity. AliAugError: the engine failed.
+        """
+        ...
+
+
+class ArrayRunner:
+    """Any engine: all jobs in one call of `infer`, one thread at a time."""
+
+    def __init__(self, engine: Engine, clock: BusyClock) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._turn = threading.Lock()  # the engine has threads of its own
+
+    @property
+    def name(self) -> str:
+        return self._engine.name
+
+    def run(self, jobs: Sequence[PasteJob], subject: str) -> list[Answer]:
+        """See `Runner.run`."""
+        known = {
+            "image": imaging.images_to_tensor(
+                np.stack([crops.cut(j.photo, j.window) for j in jobs])
+            ),
+            "mask": imaging.masks_to_tensor(np.stack([crops.cut(j.mask, j.window) for j in jobs])),
+            **{n: np.stack([job.conditions[n] for job in jobs]) for n in jobs[0].conditions},
+        }
+        feeds = {spec.name: known[spec.name] for spec in self._engine.inputs}
+        with self._turn, self._clock:
+            outputs = self._engine.infer(feeds)
+        try:
+            tensors.require_finite(subject, outputs)
+        except AliAugError as error:
+            raise NonFiniteError(str(error)) from error
+        generated: NDArray[np.float32] = outputs["generated"].astype(np.float32, copy=False)
+        return [Answer(raw) for raw in np.ascontiguousarray(generated.transpose(0, 2, 3, 1))]
+
+
+class DeviceRunner:
+    """TensorRT: uint8 in and out, the copies of one thread beside the computing of another."""
+
+    def __init__(self, name: str, pipeline: PastePipeline, batch: int, clock: BusyClock) -> None:
+        self._name = name
+        self._pipeline = pipeline
+        self._batch = batch
+        self._clock = clock
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def run(self, jobs: Sequence[PasteJob], subject: str) -> list[Answer]:
+        """See `Runner.run`."""
+        batches = [jobs[i : i + self._batch] for i in range(0, len(jobs), self._batch)]
+        with self._clock:
+            found = [one for results in self._pipeline.paste(batches) for one in results]
+        return [_answer(job, one, subject) for job, one in zip(jobs, found, strict=True)]
+
+
+def _answer(job: PasteJob, pasted: Pasted, subject: str) -> Answer:
+    if pasted.broken:
+        raise NonFiniteError(f"{subject} | {pasted.culprit} holds non-finite values")
+    return Answer(pasted.raw, {job.mode: pasted.patch})
+
+
+@contextlib.contextmanager
+def open_runner(
+    opened: AbstractContextManager[Engine],
+    size_hw: tuple[int, int],
+    batch: int | None,
+    clock: BusyClock,
+) -> Iterator[Runner]:
+    """The runner for an engine that is not entered yet, at `size_hw` and, where it is not free,
+    `batch`; entered and left with it."""
+    with contextlib.ExitStack() as stack:
+        engine = stack.enter_context(opened)
+        pipeline = _paste_pipeline(stack, engine, size_hw, batch or 1)
+        if pipeline is None:
+            yield ArrayRunner(engine, clock)
+        else:
+            yield DeviceRunner(engine.name, pipeline, batch or 1, clock)
+
+
+def _paste_pipeline(
+    stack: contextlib.ExitStack, engine: Engine, size_hw: tuple[int, int], batch: int
+) -> PastePipeline | None:
+    """`engine`'s pipeline, entered on `stack`; None where the engine is not TensorRT, or where our
+    kernels cannot be compiled, which is said."""
+    if engine.name != TENSORRT:
+        return None
+    from aliaug_edge.engines.paste import PastePipeline
+    from aliaug_edge.engines.tensorrt import TensorRtEngine
+
+    assert isinstance(engine, TensorRtEngine)
+    try:
+        return stack.enter_context(PastePipeline(engine, size_hw, batch))
+    except KernelError as error:
+        print(f"engine: {engine.name}, cut and blend on the CPU ({error})", file=sys.stderr)
+        return None
