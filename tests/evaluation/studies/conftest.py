@@ -11,7 +11,7 @@ import torch
 from aliaug_edge.evaluation.studies.study import Budget, StudySettings
 from tests.support.bases import write_base, write_dataset
 
-MICRO = Budget(steps=2, batch_size=2, size=32, seeds=1, scenes=2, judge_steps=4)
+MICRO = Budget(steps=2, batch_size=2, size=32, seeds=1, scenes=2, judge_views=1)
 NewSettings = Callable[..., StudySettings]
 
 

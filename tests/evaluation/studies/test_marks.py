@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from aliaug_edge.errors import AliAugError
-from aliaug_edge.evaluation.studies import marks as module
+from aliaug_edge.evaluation.judging.real_judge import Verdict
 from aliaug_edge.evaluation.studies.marks import (
     Yardstick,
     grey_levels,
@@ -60,22 +61,22 @@ def test_blending_keeps_what_is_outside(yardstick: Yardstick) -> None:
 
 
 def test_fidelity_is_the_judge_s_word(yardstick: Yardstick) -> None:
-    always = Yardstick(
-        yardstick.classes, yardstick.scenes, lambda e: ["crack"] * len(e), yardstick.vae
-    )
     made = [s.truth for s in yardstick.scenes]
-    assert marks_of(always, always.scenes, made)["fidelity"] == [0.5]
+    for empty, fidelity in ((False, 0.5), (True, 0.0)):
+        says = Verdict("crack", empty)
+        always = replace(yardstick, judge=lambda images, _, says=says: [says] * len(images))
+        assert marks_of(always, always.scenes, made)["fidelity"] == [fidelity]
 
 
-def test_the_judge_does_not_see_the_outline(yardstick: Yardstick) -> None:
-    example = module._example(yardstick.scenes[0], yardstick.scenes[0].truth)
-    rows, columns = np.nonzero(example.mask)
-    box = example.mask[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-    assert (box == 255).all()
+def test_fidelity_stands_beside_its_ceiling_and_chance(yardstick: Yardstick) -> None:
+    ends = references(yardstick)
+    assert ends["guessing the class"] == {"fidelity": [0.5]}
+    for end in ("nothing inserted", "the real photo"):
+        assert 0 <= ends[end]["fidelity"][0] <= 1
 
 
 def test_a_single_class_cannot_be_told_apart(new_settings: NewSettings) -> None:
-    with pytest.raises(AliAugError, match="at least 2"):
+    with pytest.raises(AliAugError, match="at least two classes"):
         new_yardstick(new_settings(classes=("crack",)), lambda _: None)
 
 

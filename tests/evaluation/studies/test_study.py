@@ -69,7 +69,7 @@ def test_a_folder_with_something_else_is_left_alone(
     assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]
 
 
-@pytest.mark.parametrize("name", ["steps", "seeds", "scenes", "judge_steps"])
+@pytest.mark.parametrize("name", ["steps", "seeds", "scenes", "judge_views"])
 def test_a_budget_of_nothing_is_refused(new_settings: NewSettings, name: str) -> None:
     flag = "--" + name.replace("_", "-")
     with pytest.raises(AliAugError, match=f"{flag} 0: expected at least 1"):

@@ -88,7 +88,7 @@ def test_lora_judges_a_class_on_its_own_scenes(
     monkeypatch.setattr(lora_module, "SIZES", (3,))
     document = run_study("lora", new_settings(), tmp_path / "out", quiet)
     labels = [row["label"] for row in document["rows"]]
-    assert labels[2:] == ["rank 2", "crack alone", "stain alone", "3 defects", labels[-1]]
+    assert labels[3:] == ["rank 2", "crack alone", "stain alone", "3 defects", labels[-1]]
     run = tmp_path / "out" / "runs"
     assert load_config(run / "class-crack-seed-0" / "config.json").classes == ("crack",)
     assert load_config(run / "defects-3-seed-0" / "config.json").max_defects == 3
@@ -102,6 +102,7 @@ def test_steps_side_by_side_with_their_time(tmp_path: Path, new_settings: NewSet
     times = [s["ms"]["middle"] for label, s in rows.items() if "step" in label]
     assert len(times) == 4 and times[3] > times[0] > 0
     assert rows["the real photo"]["ms"] is None
+    assert rows.pop("guessing the class")["fidelity"]["middle"] == 0.5
     assert len({s["l1"]["middle"] for s in rows.values()}) == 6
 
 
