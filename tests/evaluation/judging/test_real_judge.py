@@ -15,12 +15,19 @@ from aliaug_edge.evaluation.judging.features import (
     perceptual_distances,
     view_of,
 )
-from aliaug_edge.evaluation.judging.lessons import pasted_lessons, under_outline
+from aliaug_edge.evaluation.judging.lessons import (
+    enough_seen,
+    lent_lessons,
+    lent_outline,
+    lesson_places,
+    pasted_lessons,
+    under_outline,
+)
 from aliaug_edge.evaluation.judging.real_judge import (
     RealJudgeSettings,
     discriminants,
     features,
-    train_real_judge,
+    train_real_judges,
     verdicts,
 )
 from aliaug_edge.evaluation.photos import Photo
@@ -54,7 +61,7 @@ def goods(count: int, first: int = 0) -> list[Photo]:
 
 
 def test_it_names_unseen_defects_and_sees_that_good_surface_is_empty(vae: AutoencoderKL) -> None:
-    judge = train_real_judge(photos(10, 12), goods(6), vae, QUICK)
+    judge = train_real_judges(photos(10, 12), goods(6), vae, QUICK).plain
     unseen = photos(100, 8)
     masks = [p.mask for p in unseen]
     seen = verdicts(judge, [p.image for p in unseen], masks)
@@ -66,14 +73,31 @@ def test_it_names_unseen_defects_and_sees_that_good_surface_is_empty(vae: Autoen
 
 def test_it_looks_at_the_surface_and_not_at_the_size_of_the_mask(vae: AutoencoderKL) -> None:
     learned = [photo(10 + n, *(("bright", 5), ("dark", 20))[n % 2]) for n in range(12)]
-    judge = train_real_judge(learned, goods(6), vae, QUICK)
+    judge = train_real_judges(learned, goods(6), vae, QUICK).plain
     other = [photo(100 + n, *(("bright", 20), ("dark", 5))[n % 2]) for n in range(8)]
     seen = verdicts(judge, [p.image for p in other], [p.mask for p in other])
     assert sum(s.name == p.defect_class for s, p in zip(seen, other, strict=True)) >= 7
 
 
+def test_the_judge_of_swaps_names_pixels_seen_through_another_class_s_outline(
+    vae: AutoencoderKL,
+) -> None:
+    learned = [photo(10 + n, *(("bright", 5), ("dark", 20))[n % 2]) for n in range(12)]
+    judge = train_real_judges(learned, goods(6), vae, QUICK).swaps
+    unseen = [photo(100 + n, *(("bright", 5), ("dark", 20))[n % 2]) for n in range(8)]
+    places = plan_placements(unseen, goods(4, 200), 8, 0)
+    swapped = [
+        lent
+        for place, other in zip(places, places[1:] + places[:1], strict=True)
+        if (lent := under_outline(place, other.mask)) is not None
+    ]
+    seen = verdicts(judge, [p.image for p in swapped], [p.mask for p in swapped])
+    hits = [v.is_of(p.defect_class) for v, p in zip(seen, swapped, strict=True)]
+    assert len(hits) >= 7 and sum(hits) >= len(hits) - 1
+
+
 def test_equal_arguments_give_an_equal_judge(vae: AutoencoderKL) -> None:
-    first, again = (train_real_judge(photos(10, 4), goods(3), vae, QUICK) for _ in range(2))
+    first, again = (train_real_judges(photos(10, 4), goods(3), vae, QUICK).plain for _ in range(2))
     assert torch.equal(first.weights, again.weights)
     one = photo(50, "dark")
     rows = [features(judge, [one.image], [one.mask]) for judge in (first, again)]
@@ -83,7 +107,7 @@ def test_equal_arguments_give_an_equal_judge(vae: AutoencoderKL) -> None:
 @pytest.mark.parametrize(("defects", "good"), [(0, 3), (1, 3), (4, 0)])
 def test_too_little_to_learn_from_is_refused(vae: AutoencoderKL, defects: int, good: int) -> None:
     with pytest.raises(AliAugError, match="at least two classes of defects apart"):
-        train_real_judge(photos(10, defects), goods(good), vae, QUICK)
+        train_real_judges(photos(10, defects), goods(good), vae, QUICK)
 
 
 def test_discriminants_find_what_tells_classes_apart_among_what_does_not() -> None:
@@ -123,12 +147,32 @@ def test_the_largest_part_stands_alone() -> None:
 
 
 def test_lessons_are_own_outlines_others_and_good_surface() -> None:
-    made = pasted_lessons(photos(10, 4), goods(3), 12, seed=0)
+    made = pasted_lessons(lesson_places(photos(10, 4), goods(3), 12, seed=0), seed=0)
     names = [p.defect_class for p in made]
     assert names[:4] == ["bright", "dark", "bright", "dark"]
     assert names[4:6] == ["good", "good"]
     assert all(p.mask.any() for p in made)
     assert not any(np.array_equal(made[0].image, p.image) for p in made[1:])
+
+
+def test_every_class_is_learned_under_the_outlines_of_every_class() -> None:
+    learned = [photo(10 + n, *(("bright", 8), ("dark", 20))[n % 2]) for n in range(4)]
+    lessons = lent_lessons(lesson_places(learned, goods(3), 8, seed=0), seed=0)
+    small: dict[str, set[bool]] = {"bright": set(), "dark": set(), "good": set()}
+    for lesson in lessons:
+        small[lesson.defect_class].add(np.count_nonzero(lesson.mask) < 150)
+    assert small["bright"] == small["dark"] == small["good"] == {True, False}
+
+
+def test_a_lent_outline_lies_in_the_defect_s_middle_and_shows_enough_or_not() -> None:
+    mask, outline = np.zeros((40, 40), np.uint8), np.zeros((40, 40), np.uint8)
+    mask[2:12, 20:31], outline[30:33, 1:10] = 255, 255
+    lent = lent_outline(mask, outline)
+    assert np.count_nonzero(lent) == 27
+    assert middle_of(lent) == middle_of(mask)
+    seen = np.minimum(lent, mask)
+    assert enough_seen(seen, mask)
+    assert not enough_seen(np.where(np.arange(40) < 22, seen, 0).astype(np.uint8), mask)
 
 
 def test_a_defect_shows_only_through_the_other_outline() -> None:

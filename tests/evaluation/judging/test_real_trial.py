@@ -83,13 +83,30 @@ def test_fidelity_stands_beside_ceiling_and_chance(trial: Trial, sides: Sides) -
 def test_a_swap_is_won_by_the_request_by_the_shape_or_by_neither_where_nothing_is_seen(
     trial: Trial,
 ) -> None:
-    for row in (trial.report["swap"]["made"], trial.report["swap"]["real"]):
+    swap = trial.report["swap"]
+    for row in (swap["made"], swap["real"]):
         count = row["request"]["count"]
         assert row["shape"]["count"] == count > 0
         # Two classes, as many places of each: what is no defect at all is the rest.
         if count == 4:
             rest = 1 - row["request"]["share"] - row["shape"]["share"]
             assert rest == pytest.approx(row["empty"], abs=1e-3)
+    assert swap["chance"] == 0.5
+    assert swap["reads"] == (swap["real"]["request"]["low"] > 0.5)
+
+
+def test_a_swap_score_is_given_only_by_a_judge_that_reads_real_pixels(trial: Trial) -> None:
+    row = trial.report["swap"]["real"]
+
+    def told(low: float, of_real: float | None) -> str:
+        real = {**row, "request": {**row["request"], "share": 0.8, "low": low}}
+        made = {**row, "request": {**row["request"], "share": 0.6}}
+        swap = {"made": made, "real": real, "chance": 0.5, "reads": low > 0.5}
+        return real_report_text({**trial.report, "swap": {**swap, "made_of_real": of_real}})
+
+    assert "made reaches 75 % of the ceiling" in told(0.6, 0.75)
+    assert "the swap score means nothing" not in told(0.6, 0.75)
+    assert "the swap score means nothing" in told(0.4, None)
 
 
 def test_the_rest_of_the_photo_is_copied_by_a_bundle_that_copies(trial: Trial) -> None:
