@@ -61,6 +61,7 @@ tiny: setup
 	cp -r runs/tiny/base $(TINY)/base
 	$(BIN)/ali-aug export tiny --out runs/bundle/tiny
 	cp -r runs/bundle/tiny $(TINY)/bundle
+	$(BIN)/python scripts/calibrate_drawn.py $(TINY)/bundle
 
 clean:
 	rm -rf demo demo-* build dist
