@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from aliaug_edge import files, fingerprints
 from aliaug_edge.errors import BundleError
 from aliaug_edge.mask_bank import Bank, unpack
+from aliaug_edge.onnx_weights import weight_locations
 from aliaug_edge.quality import limits
 from aliaug_edge.tensors import TensorSpec
 
@@ -249,6 +250,18 @@ def _verify_files(root: Path, listed: Mapping[str, Mapping[str, Any]]) -> None:
             )
 
 
+def _verify_weights(root: Path, graph: str, listed: Collection[str]) -> None:
+    """Refuse a graph with weights in a file that the manifest does not vouch for."""
+    for location in sorted(weight_locations(root / graph)):
+        name = (PurePosixPath(graph).parent / location).as_posix()
+        if name not in listed:
+            _inside(root, name)
+            raise BundleError(
+                f"{root}: {graph} has weights in {name}, which is not listed in {MANIFEST}; "
+                "export the bundle again"
+            )
+
+
 def _inside(root: Path, name: str) -> Path:
     pure = PurePosixPath(name)
     if pure.is_absolute() or ".." in pure.parts or "\\" in name or ":" in name:
@@ -267,6 +280,8 @@ def _bundle_from(
         if needed not in listed:  # a file that the manifest does not vouch for is never opened
             _inside(root, needed)
             raise BundleError(f"{root}: {needed} is used but not listed in {MANIFEST}")
+    for graph in graphs.values():
+        _verify_weights(root, graph.path, listed)
     classes = tuple(
         ClassSpec(c["name"], c["prompt"], tuple(float(x) for x in c["colour"]))  # type: ignore[arg-type]
         for c in document["classes"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from support.bundles import make_bundle
 
@@ -131,6 +132,38 @@ def test_a_listed_path_that_leaves_the_folder_is_refused(folder: Path, path: str
 def test_a_graph_path_that_leaves_the_folder_is_refused(folder: Path, path: str) -> None:
     edit(folder, lambda document: document["graphs"]["generator"].update(path=path))
     with pytest.raises(BundleError, match="leaves the bundle; refused"):
+        load_bundle(folder)
+
+
+def beside(folder: Path, location: str) -> None:
+    """Let the decoder say that a weight of it lies at `location`."""
+    path = folder / "onnx/decoder.onnx"
+    model = onnx.load(path)
+    weight = model.graph.initializer.add(name="far", dims=[1], data_type=onnx.TensorProto.FLOAT)
+    weight.data_location = onnx.TensorProto.EXTERNAL
+    entry = weight.external_data.add()
+    entry.key, entry.value = "location", location
+    onnx.save(model, path)
+    save_manifest(folder, json.loads((folder / "bundle.json").read_text()))
+
+
+@pytest.mark.parametrize("location", ["/etc/passwd", "../../other.onnx", "a/../../../b"])
+def test_weights_that_lie_outside_the_folder_are_refused(folder: Path, location: str) -> None:
+    beside(folder, location)
+    with pytest.raises(BundleError, match="leaves the bundle; refused") as error:
+        load_bundle(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_weights_in_a_file_that_is_not_listed_are_refused(folder: Path) -> None:
+    beside(folder, "weights.bin")
+    (folder / "onnx/weights.bin").write_bytes(bytes(4))
+    with pytest.raises(BundleError, match=r"decoder\.onnx has weights in onnx/weights\.bin, which"):
+        load_bundle(folder)
+    save_manifest(folder, json.loads((folder / "bundle.json").read_text()))
+    assert "onnx/weights.bin" in load_bundle(folder).files
+    (folder / "onnx/weights.bin").unlink()
+    with pytest.raises(BundleError, match=r"onnx/weights\.bin is missing; copy the bundle again"):
         load_bundle(folder)
 
 

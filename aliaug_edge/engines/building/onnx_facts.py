@@ -8,17 +8,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from aliaug_edge.engines.building import wire
+from aliaug_edge import wire
 from aliaug_edge.engines.plan import EngineError
+from aliaug_edge.onnx_weights import GRAPH, INITIALIZERS, external_entries
 
 COMPUTE = ("Conv", "ConvTranspose", "MatMul", "Gemm")  # what TensorRT times tactics for
 # Field numbers of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
-_GRAPH, _OPSETS, _FUNCTIONS = 7, 8, 25
-_NODES, _INITIALIZERS = 1, 5
+_OPSETS, _FUNCTIONS = 8, 25
+_NODES = 1
 _OP_TYPE, _OP_DOMAIN, _ATTRIBUTES = 4, 7, 5
 _SUBGRAPH, _SUBGRAPHS = 6, 11
 _FUNCTION_NODES = 7
-_RAW_DATA, _EXTERNAL, _KEY, _VALUE = 9, 13, 1, 2
+_RAW_DATA = 9
 _DOMAIN, _VERSION = 1, 2
 
 
@@ -51,16 +52,16 @@ def read_onnx(path: Path) -> OnnxFacts:
     try:
         data = path.read_bytes()
         model = memoryview(data)
-        graph = next(wire.messages(model, _GRAPH))
+        graph = next(wire.messages(model, GRAPH))
         opset = _opset(model)
         operators = collections.Counter(_operators(model, graph))
         digest, weight_bytes = hashlib.sha256(data), 0
-        for tensor in wire.messages(graph, _INITIALIZERS):
-            place = _external(tensor)
-            if place is None:
-                weight_bytes += sum(len(raw) for raw in wire.messages(tensor, _RAW_DATA))
-            else:
+        for tensor in wire.messages(graph, INITIALIZERS):
+            place = external_entries(tensor)
+            if place:
                 weight_bytes += _hash_slice(digest, path.parent, place)
+            else:
+                weight_bytes += sum(len(raw) for raw in wire.messages(tensor, _RAW_DATA))
     except StopIteration:
         raise EngineError(f"{path} holds no ONNX graph; export the bundle again") from None
     except (OSError, ValueError) as error:
@@ -92,14 +93,6 @@ def _in_nodes(nodes: Iterator[memoryview]) -> Iterator[str]:
             for field in (_SUBGRAPH, _SUBGRAPHS):
                 for inner in wire.messages(attribute, field):
                     yield from _in_nodes(wire.messages(inner, _NODES))
-
-
-def _external(tensor: memoryview) -> dict[str, str] | None:
-    entries = {
-        wire.text(entry, _KEY): wire.text(entry, _VALUE)
-        for entry in wire.messages(tensor, _EXTERNAL)
-    }
-    return entries or None
 
 
 def _hash_slice(digest: hashlib._Hash, folder: Path, place: Mapping[str, str]) -> int:
