@@ -114,7 +114,9 @@ def export(
     sizes: Annotated[
         str, typer.Option(help="Sizes the bundle may be used at: side or HxW, by comma.")
     ] = "128,256",
-    opset: Annotated[int, typer.Option(help="ONNX opset, at most 20.")] = 20,
+    opset: Annotated[
+        int, typer.Option(help="ONNX opset, 17 (for TensorRT 8.5 and 8.6) to 20.")
+    ] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print the parity as JSON.")] = False,
 ) -> None:
     """Merge the adapters, write ONNX graphs, prove their parity, and pack a bundle."""

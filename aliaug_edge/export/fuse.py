@@ -1,5 +1,6 @@
 """The fused generator, composed from its three stages: no second tracing, and the same operators.
 
+Weights that lie beside the stages' graphs are referred to where they lie, never read.
 Tensors of the contract keep their names, everything else gets its stage's in front. Where a stage
 asks for `mask_tap_*` or `mask_latent`, the encoder appears twice, over the same weights, the second
 time on the painted mask.
@@ -15,6 +16,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from aliaug_edge.bundle import GraphSpec
+from aliaug_edge.export.graph_files import load_graph, reaching, save_graph
 from aliaug_edge.tensors import TensorSpec
 
 MASK, PAINTED = "mask_", "painted"
@@ -22,9 +24,8 @@ MASK, PAINTED = "mask_", "painted"
 
 def write_fused(folder: Path, stages: Mapping[str, GraphSpec], spec: GraphSpec) -> None:
     """Write the graph of `spec` beside those of `stages`; all paths are relative to `folder`."""
-    model = fuse({name: onnx.load(folder / stage.path) for name, stage in stages.items()}, spec)
-    onnx.checker.check_model(model)
-    onnx.save(model, folder / spec.path)
+    models = {name: load_graph(folder / stage.path) for name, stage in stages.items()}
+    save_graph(fuse(models, spec), folder / spec.path)
 
 
 def fuse(stages: Mapping[str, onnx.ModelProto], spec: GraphSpec) -> onnx.ModelProto:
@@ -41,7 +42,7 @@ def fuse(stages: Mapping[str, onnx.ModelProto], spec: GraphSpec) -> onnx.ModelPr
         more_nodes, more_weights = _part(stages[name], name)
         nodes += more_nodes
         weights += more_weights
-    nodes = _reaching(nodes, {out.name for out in spec.outputs})
+    nodes = reaching(nodes, {out.name for out in spec.outputs})
     used = {name for node in nodes for name in node.input}
     graph = helper.make_graph(
         nodes,
@@ -99,16 +100,6 @@ def _paint(stage: str) -> list[onnx.NodeProto]:
         helper.make_node("Unsqueeze", ["colour", f"{stage}/paint_axes"], [f"{stage}/colour_4d"]),
         helper.make_node("Mul", ["mask", f"{stage}/colour_4d"], [PAINTED]),
     ]
-
-
-def _reaching(nodes: list[onnx.NodeProto], outputs: set[str]) -> list[onnx.NodeProto]:
-    """The nodes, in order, that something in `outputs` depends on."""
-    needed, kept = set(outputs), []
-    for node in reversed(nodes):
-        if needed & set(node.output):
-            needed |= set(node.input)
-            kept.append(node)
-    return kept[::-1]
 
 
 def _value_info(spec: TensorSpec) -> onnx.ValueInfoProto:

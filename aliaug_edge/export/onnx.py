@@ -15,6 +15,7 @@ import torch
 from torch.export import Dim
 
 from aliaug_edge.bundle import GraphSpec
+from aliaug_edge.export.graph_files import load_graph, save_graph
 from aliaug_edge.export.stages import LATENT_FACTOR, Stage, example_inputs
 from aliaug_edge.tensors import TensorSpec
 
@@ -23,7 +24,7 @@ BATCH_LIMIT = 63  # while tracing: diffusers' up-sampling asks for another memor
 
 
 def export_stage(stage: Stage, multiple: int, path: Path, opset: int = OPSET) -> GraphSpec:
-    """Write the graph of `stage` to `path`; batch, height and width stay free.
+    """Write the graph of `stage` to `path`, its weights beside it; sizes and batch stay free.
 
     `multiple` is that of `stages.size_multiple`; height and width must be multiples of it.
     """
@@ -42,12 +43,12 @@ def export_stage(stage: Stage, multiple: int, path: Path, opset: int = OPSET) ->
             verbose=False,
         )
     assert program is not None
-    model = program.model_proto
+    path.parent.mkdir(parents=True, exist_ok=True)
+    program.save(path, external_data=True)
+    model = load_graph(path)
     _name_dimensions(model, stage)
     _strip_origins(model)
-    onnx.checker.check_model(model, full_check=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, path)
+    save_graph(model, path)
     return GraphSpec(f"onnx/{path.name}", stage.inputs, stage.outputs)
 
 

@@ -91,7 +91,7 @@ def measure_parity(
         tensors = reference_tensors(reference, given)
         _require_finite("torch", tensors)
         for name, spec in graphs.items():
-            inputs = {t.name: tensors[t.name] for t in spec.inputs}
+            inputs = {t.name: tensors[t.name].astype(t.dtype, copy=False) for t in spec.inputs}
             with OnnxRuntimeEngine(folder / spec.path, spec, provider="cpu", size_hw=size_hw) as e:
                 outputs = e.infer(inputs)
             _require_finite(name, outputs)

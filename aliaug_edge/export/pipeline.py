@@ -19,15 +19,15 @@ import aliaug_edge
 from aliaug_edge import files, fingerprints
 from aliaug_edge.bundle import MASKS, PROMPTS, QUALITY, GraphSpec, save_manifest, spec_document
 from aliaug_edge.errors import AliAugError
-from aliaug_edge.export import precision as fp16
 from aliaug_edge.export.fuse import write_fused
+from aliaug_edge.export.half import halve_stages
 from aliaug_edge.export.onnx import OPSET, export_stage
+from aliaug_edge.export.opset17 import LEGACY_OPSET, lower_to_17
 from aliaug_edge.export.parity import (
     Conditions,
     judge_parity,
     measure_parity,
     parity_lines,
-    reference_tensors,
     scene_feeds,
 )
 from aliaug_edge.export.sources import ExportSource, base_source, run_source
@@ -44,10 +44,8 @@ from aliaug_edge.model.generator import Generator
 from aliaug_edge.tensors import Arrays
 from aliaug_edge.training.config import CONFIG
 
-OPSETS = range(18, OPSET + 1)
+OPSETS = range(LEGACY_OPSET, OPSET + 1)
 SEEDS = 3  # per size, each on another real input
-FP32_BYTES = 4
-PROTOBUF_BYTES = 2**31 - 2**24  # what a protobuf may hold, less room for the graph itself
 Say = Callable[[str], None]
 
 
@@ -71,7 +69,6 @@ def export(source: str, out_dir: Path, settings: ExportSettings, *, say: Say) ->
         is_run = (Path(source) / CONFIG).is_file()
         given = run_source(Path(source)) if is_run else base_source(source, Path(scratch))
         _check_settings(settings, size_multiple(given.merged))
-        _check_weights(given)
         with files.staged_dir(out_dir) as staged:
             _fill(staged, given, settings, out_dir.name, say)
     return out_dir
@@ -84,10 +81,17 @@ def _fill(
         source.embeds, np.array([c.colour for c in source.classes], dtype=np.float32)
     )
     feeds = _real_feeds(source, conditions, settings.sizes)
-    graphs = _export_graphs(staged, source.merged, settings, say)
+    graphs = _export_stages(staged, source.merged, settings, say)
     islands: dict[str, Any] = {}
     if settings.precision == "fp16":
-        islands = _halve(staged, graphs, source.merged, [f for _, _, f in feeds], say)
+        graphs, islands = halve_stages(
+            staged, graphs, source.merged, [given for _, _, given in feeds], say
+        )
+    if settings.opset == LEGACY_OPSET:
+        say("rewriting the stages in opset 17")
+        for graph in graphs.values():
+            lower_to_17(staged / graph.path)
+    graphs["generator"] = _compose(staged, graphs, source.merged, say)
     share_weights([staged / graph.path for graph in graphs.values()])
     say("measuring parity on real inputs")
     rows = measure_parity(source.adapted, graphs, staged, feeds)
@@ -117,37 +121,25 @@ def _real_feeds(
     ]
 
 
-def _export_graphs(
+def _export_stages(
     staged: Path, merged: Generator, settings: ExportSettings, say: Say
 ) -> dict[str, GraphSpec]:
+    opset = OPSET if settings.opset == LEGACY_OPSET else settings.opset  # torch writes no 17
     graphs = {}
     for name in STAGES:
         say(f"exporting {name}.onnx")
         path = staged / "onnx" / f"{name}.onnx"
-        graphs[name] = export_stage(
-            stage_of(merged, name), size_multiple(merged), path, settings.opset
-        )
+        graphs[name] = export_stage(stage_of(merged, name), size_multiple(merged), path, opset)
+    return graphs
+
+
+def _compose(staged: Path, graphs: dict[str, GraphSpec], merged: Generator, say: Say) -> GraphSpec:
+    """The fused generator, of the stages as they are: in FP16, it has their islands."""
     say("composing generator.onnx")
     whole = stage_of(merged, "generator")
     spec = GraphSpec("onnx/generator.onnx", whole.inputs, whole.outputs)
     write_fused(staged, graphs, spec)
-    return {**graphs, "generator": spec}
-
-
-def _halve(
-    staged: Path,
-    graphs: dict[str, GraphSpec],
-    merged: Generator,
-    feeds: Sequence[Arrays],
-    say: Say,
-) -> dict[str, Any]:
-    tensors = [reference_tensors(merged, feed) for feed in feeds]
-    islands = {}
-    for name, spec in graphs.items():
-        say(f"writing {name}.onnx in FP16")
-        inputs = [{t.name: given[t.name] for t in spec.inputs} for given in tensors]
-        islands[name] = fp16.to_fp16(staged / spec.path, inputs, merged.alpha_bar**0.5)
-    return islands
+    return spec
 
 
 def _manifest(
@@ -220,17 +212,6 @@ def _check_settings(settings: ExportSettings, multiple: int) -> None:
             raise AliAugError(
                 f"size {height}x{width}: this model needs multiples of {multiple} pixels"
             )
-
-
-def _check_weights(source: ExportSource) -> None:
-    """Refuse what one protobuf cannot hold, before minutes of tracing end in its overflow."""
-    held = sum(p.numel() for p in source.merged.parameters()) * FP32_BYTES
-    if held > PROTOBUF_BYTES:
-        raise AliAugError(
-            f"base {source.provenance['base']}: its weights are {held / 1e9:.2f} GB in FP32, and "
-            f"an ONNX graph is written as one file of at most {PROTOBUF_BYTES / 1e9:.2f} GB; "
-            "train on a smaller base, for example `tiny`"
-        )
 
 
 def parse_sizes(text: str) -> tuple[tuple[int, int], ...]:

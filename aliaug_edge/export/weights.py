@@ -16,58 +16,94 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
+from aliaug_edge.export.graph_files import (
+    WeightFile,
+    is_large,
+    load_graph,
+    place,
+    point_outside,
+    save_graph,
+    tensor_values,
+    weight_file,
+    weight_files,
+)
+
 WEIGHTS = "weights.bin"
-SMALLEST = 1024  # bytes; what is smaller stays inside its graph
-ALIGNMENT = 64  # bytes; lets runtimes map the file
 STORED = "/stored"  # suffix of a weight's name as it is stored in half
+
+Place = tuple[str, int, int]
 
 
 def share_weights(paths: Sequence[Path]) -> Path:
     """Move the weights of the graphs at `paths` (one folder) into `weights.bin` beside them."""
-    target = paths[0].parent / WEIGHTS
-    offsets: dict[str, int] = {}
-    with target.open("wb") as stream:
-        for path in paths:
-            model = onnx.load(path)
-            _halve_where_exact(model.graph)
-            for tensor in model.graph.initializer:
-                data = tensor.raw_data
-                if len(data) < SMALLEST:
-                    continue
-                key = hashlib.sha256(data).hexdigest()
-                if key not in offsets:
-                    stream.write(b"\0" * (-stream.tell() % ALIGNMENT))
-                    offsets[key] = stream.tell()
-                    stream.write(data)
-                _point_outside(tensor, offsets[key], len(data))
-            path.write_bytes(model.SerializeToString(deterministic=True))
-    return target
+    folder = paths[0].parent
+    models = {path: load_graph(path) for path in paths}
+    old = set().union(*(weight_files(model) for model in models.values())) - {WEIGHTS}
+    with weight_file(folder / WEIGHTS) as written:
+        store = _Store(folder, written)
+        for model in models.values():
+            _move_weights(model.graph, store)
+    for path, model in models.items():
+        save_graph(model, path)
+    for name in old:
+        (folder / name).unlink()
+    return folder / WEIGHTS
 
 
-def _halve_where_exact(graph: onnx.GraphProto) -> None:
-    """Store each large FP32 weight in FP16 if that loses nothing; raw bytes for all."""
+class _Store:
+    """Weights by their content; those that two graphs refer to are read once."""
+
+    def __init__(self, folder: Path, written: WeightFile) -> None:
+        self._folder = folder
+        self._written = written
+        self._by_content: dict[str, Place] = {}
+        self._by_place: dict[tuple[Place, int], tuple[Place, int]] = {}
+
+    def keep(self, tensor: TensorProto) -> tuple[Place, int]:
+        """Store `tensor`: where it lies now, and as which ONNX type."""
+        source = place(tensor)
+        key = (source, tensor.data_type) if source else None
+        if key and key in self._by_place:
+            return self._by_place[key]
+        values = _smallest_exact(tensor_values(tensor, self._folder))
+        data = values.tobytes()
+        digest = hashlib.sha256(data).hexdigest()
+        if digest not in self._by_content:
+            self._by_content[digest] = self._written.append(data)
+        kind = onnx.helper.np_dtype_to_tensor_dtype(values.dtype)
+        made = (self._by_content[digest], kind)
+        if key:
+            self._by_place[key] = made
+        return made
+
+
+def _move_weights(graph: onnx.GraphProto, store: _Store) -> None:
+    """Let the large weights of `graph` be those of the store; raw bytes for the small ones."""
     casts = []
     for tensor in graph.initializer:
-        values = onnx.numpy_helper.to_array(tensor)
+        if not is_large(tensor):
+            values = onnx.numpy_helper.to_array(tensor)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+            continue
+        where, kind = store.keep(tensor)
         name = tensor.name
-        if values.dtype == np.float32 and values.nbytes >= SMALLEST:
-            with np.errstate(over="ignore"):
-                half = values.astype(np.float16)
-            if np.array_equal(half.astype(np.float32), values):
-                casts.append(
-                    onnx.helper.make_node("Cast", [name + STORED], [name], to=TensorProto.FLOAT)
-                )
-                values, name = half, name + STORED
-        tensor.CopyFrom(onnx.numpy_helper.from_array(values, name))
+        if kind != tensor.data_type:
+            casts.append(
+                onnx.helper.make_node("Cast", [name + STORED], [name], to=TensorProto.FLOAT)
+            )
+            name += STORED
+        moved = TensorProto(name=name, dims=tensor.dims, data_type=kind)
+        point_outside(moved, where)
+        tensor.CopyFrom(moved)
     for cast in reversed(casts):
         cast.name = cast.output[0] + "/cast"
         graph.node.insert(0, cast)
 
 
-def _point_outside(tensor: TensorProto, offset: int, length: int) -> None:
-    tensor.ClearField("raw_data")
-    del tensor.external_data[:]
-    tensor.data_location = TensorProto.EXTERNAL
-    for key, value in (("location", WEIGHTS), ("offset", offset), ("length", length)):
-        entry = tensor.external_data.add()
-        entry.key, entry.value = key, str(value)
+def _smallest_exact(values: np.ndarray) -> np.ndarray:
+    """`values` in FP16 if they are FP32 and lose nothing by it."""
+    if values.dtype != np.float32:
+        return values
+    with np.errstate(over="ignore"):
+        half = values.astype(np.float16)
+    return half if np.array_equal(half.astype(np.float32), values) else values

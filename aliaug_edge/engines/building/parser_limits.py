@@ -70,7 +70,7 @@ def check_parsable(graph: str, facts: OnnxFacts, tensorrt: str) -> None:
     if facts.opset > newest:
         raise EngineError(
             f"graph {graph} has ONNX opset {facts.opset}, TensorRT {tensorrt} takes up to "
-            f"{newest}: {_older_opset(newest)}"
+            f"{newest}: run `ali-aug export … --opset {newest}`"
         )
     flow = [name for name in _CONTROL_FLOW if name in facts.operators]
     if flow:
@@ -88,9 +88,3 @@ def check_parsable(graph: str, facts: OnnxFacts, tensorrt: str) -> None:
 def _taken(operator: str, tensorrt: str) -> bool:
     since = _SINCE.get(operator)
     return operator in _SINCE_8_5 or (since is not None and version_tuple(tensorrt)[:2] >= since)
-
-
-def _older_opset(newest: int) -> str:
-    if newest < 18:  # the exporter's oldest
-        return "`ali-aug export` writes 18 to 20, so use TensorRT 10.3 or newer"
-    return f"run `ali-aug export … --opset {newest}`"
