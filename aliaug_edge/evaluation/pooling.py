@@ -51,7 +51,8 @@ def make_pools(
         return
     defects = list(read_photos(fold.train, settings.data))
     goods = _goods_that_fit(settings, fold)
-    placements = plan_placements(defects, goods, pool_size(fold), settings.seed)
+    count = pool_size(fold, quick=settings.quick)
+    placements = plan_placements(defects, goods, count, settings.seed)
     shown = {p.name.rpartition("/")[2]: p.good.image for p in placements[:SHOWN]}
     save_goods(pool_dir(out, fold, ""), shown)
     for name in missing:
