@@ -112,7 +112,8 @@ def replay(exported: tuple[Path, Path, str], run_dir: Path, fp32: Bundle) -> Rep
             model = onnx.load(exported[1] / path.name)
             alter(stage.name, model)
             path.parent.mkdir(parents=True, exist_ok=True)
-            onnx.save(model, path)
+            beside = f"{path.name}.data"  # as the exporter leaves them
+            onnx.save(model, path, save_as_external_data=True, location=beside)
             return fp32.graphs[stage.name]
 
         settings = ExportSettings(precision=precision, sizes=SIZES)
