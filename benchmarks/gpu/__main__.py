@@ -51,6 +51,7 @@ def measure(settings: Settings, seconds: float) -> int:
         "cpu_only": settings.cpu,
         "card": {"matrix_tflops_f16": None},
         "subject": "nothing",
+        "precision": None,
         "flops": {},
         **{part: [] for part in ("correctness", "speed", "generate", "paste", "memory")},
         "prompt": None,
@@ -85,7 +86,7 @@ def _run(budget: Budget, settings: Settings, results: dict[str, Any]) -> None:
     subject = turbo or tiny
     if subject is None:
         return
-    results["subject"] = subject.name
+    results["subject"], results["precision"] = subject.name, subject.bundle.precision
     flops = subject.bundle.provenance.get("flops", {})
     for size in settings.sizes:
         results["flops"][str(size)] = flops.get(f"{size}x{size}", {}).get("generator")

@@ -1,8 +1,8 @@
 """The models: the shipped tiny one, and SD-Turbo's geometry with random weights made on the spot.
 
-The exporter of the package traces FP32 and halves the graph by what it measures on real inputs. Here
-the weights are FP16 before the graph is traced, with normalisation in FP32: random weights have no
-real inputs, and it takes half the disk and time. Inputs and outputs stay FP32, as everywhere.
+The exporter of the package traces FP32 and halves the graph by what it measures on real inputs.
+Here the weights are FP16 before the graph is traced, with normalisation in FP32: random weights
+have no real inputs, and it takes half the disk and time. Inputs and outputs stay FP32, as everywhere.
 """
 
 from __future__ import annotations

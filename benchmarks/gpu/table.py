@@ -54,7 +54,8 @@ def _correctness(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 def _speed(results: dict[str, Any]) -> Iterator[str]:
     yield ""
-    yield f"speed of {results['subject']}, FP16, ms, host arrays to host array (taking turns)"
+    kind = f"{(results['precision'] or 'no').upper()} engines, FP16 torch"
+    yield f"speed of {results['subject']} ({kind}), ms, host arrays to host array (taking turns)"
     head = "".join(f"{name:>9}" for name in (*COLUMNS, "CoV %", "device", "img/s", "of floor"))
     yield f"  {'engine':<18}{'px':>5}{'batch':>6}{head}{'runs':>6}"
     for row in results["speed"]:

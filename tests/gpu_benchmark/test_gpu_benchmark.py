@@ -150,6 +150,7 @@ def test_the_table_shows_floor_and_aims_from_what_was_measured_in_the_same_run()
     results = {
         "card": {"matrix_tflops_f16": 447.0},
         "subject": "sd-turbo-fp16",
+        "precision": "fp16",
         "flops": {"512": 4.47e12},
         "correctness": [],
         "speed": [
