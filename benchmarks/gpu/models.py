@@ -2,7 +2,8 @@
 
 The exporter of the package traces FP32 and halves the graph by what it measures on real inputs.
 Here the weights are FP16 before the graph is traced, with normalisation in FP32: random weights
-have no real inputs, and it takes half the disk and time. Inputs and outputs stay FP32, as everywhere.
+have no real inputs, and it takes half the disk and time. Inputs and outputs stay FP32, as
+everywhere.
 """
 
 from __future__ import annotations
