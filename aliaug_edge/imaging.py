@@ -167,6 +167,16 @@ def pixel_format(path: Path) -> str:
         return str(image.mode)
 
 
+def pixel_count(path: Path) -> int:
+    """Width × height that the file stores, without decoding it.
+
+    Raises:
+        DataError: the file cannot be opened as an image.
+    """
+    with _opened(path) as image:
+        return int(image.width * image.height)
+
+
 def sixteen_bit_peak(path: Path) -> int | None:
     """The largest sample of a 16-bit grey image, 0 … 65535; None for any other pixel format.
 

@@ -314,6 +314,7 @@ def test_grey_pictures_are_written_as_one_channel(tmp_path: Path) -> None:
     assert imaging.encode_png(rgb) == imaging.encode_png(grey)
     (tmp_path / "a.png").write_bytes(imaging.encode_png(rgb))
     assert imaging.pixel_format(tmp_path / "a.png") == "L"
+    assert imaging.pixel_count(tmp_path / "a.png") == grey.size
     np.testing.assert_array_equal(imaging.load_image(tmp_path / "a.png"), rgb)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import aliaug_edge
-from aliaug_edge import files
+from aliaug_edge import files, imaging
 from aliaug_edge.data.samples import Sample
 from aliaug_edge.errors import AliAugError, OutputError
 from aliaug_edge.evaluation.conditions import BASELINE, Condition
@@ -24,6 +24,7 @@ DETECTORS = ("unet", "ultralytics")
 PHOTOS_PER_REAL = 40  # in a pool, per real photo with a defect: with 30 instead of 10 ours gained
 POOL_SIZE = (100, 800)
 QUICK_POOL_SIZE = 100
+POOL_BYTES = 1 << 30  # that a pool may take in memory, photos and masks; but the least is made
 
 
 @dataclass(frozen=True)
@@ -125,11 +126,13 @@ def declare(out: Path, protocol: dict[str, Any]) -> None:
 
 
 def pool_size(fold: Fold, *, quick: bool) -> int:
-    """Synthetic photos in each pool of a fold."""
+    """Synthetic photos in each pool of a fold: fewer where the photos are large."""
     if quick:
         return QUICK_POOL_SIZE
     least, most = POOL_SIZE
-    return min(max(PHOTOS_PER_REAL * len(fold.train), least), most)
+    largest = max(imaging.pixel_count(sample.image_path) for sample in fold.train)
+    wanted = min(PHOTOS_PER_REAL * len(fold.train), most, POOL_BYTES // (4 * largest))
+    return max(wanted, least)
 
 
 def _primary(conditions: Sequence[Condition]) -> list[str]:

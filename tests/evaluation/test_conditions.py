@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from aliaug_edge.data.samples import Sample
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.evaluation.conditions import (
     BASELINE,
@@ -14,7 +16,9 @@ from aliaug_edge.evaluation.conditions import (
     all_conditions,
     chosen_conditions,
 )
-from aliaug_edge.evaluation.protocol import EvaluationSettings, protocol_document
+from aliaug_edge.evaluation.folds import Fold
+from aliaug_edge.evaluation.protocol import EvaluationSettings, pool_size, protocol_document
+from aliaug_edge.imaging import encode_png
 
 
 def test_names_are_unique_and_fit_folders():
@@ -80,3 +84,15 @@ def test_ours_is_compared_with_as_many_pasted_defects_where_both_are_tried():
         ["copy-paste-1x", BASELINE]
     ]
     assert declared(BASELINE, "copy-paste-1x")["secondary"] == []
+
+
+@pytest.mark.parametrize(
+    ("photos", "side", "count"), [(2, 64, 100), (5, 64, 200), (30, 64, 800), (30, 900, 331)]
+)
+def test_a_pool_grows_with_the_real_defects_and_ends_at_a_gibibyte(tmp_path, photos, side, count):
+    path = tmp_path / "photo.png"
+    path.write_bytes(encode_png(np.zeros((side, side, 3), np.uint8)))
+    sample = Sample(path, None, "crack", "part", "train")
+    fold = Fold(0, (sample,) * photos, (), (), ())
+    assert pool_size(fold, quick=False) == count
+    assert pool_size(fold, quick=True) == 100
