@@ -17,7 +17,7 @@ from PIL import Image
 from aliaug_edge.crops import Window
 
 KNOTS = 4  # of the field, along the longer side
-AMPLITUDE = 0.1  # of the longer side: the farthest that a knot moves, either way
+AMPLITUDE = 0.1  # of `_size`: the farthest that a knot moves, either way
 ASPECT = 1.3  # at most so much longer one way and shorter the other
 SUBPIXELS = (-0.25, 0.25)  # a mask is read at four points per pixel, so that thin lines survive
 CALM = 0.25  # of the longer side: from an anchored border on the field grows over so much
@@ -29,7 +29,7 @@ Floats = NDArray[np.float32]
 @dataclass(frozen=True, eq=False)
 class Bend:
     """`aspect` times taller and as much narrower; `knots` (2, KNOTS, KNOTS) float32 move what lies
-    there down and right, in shares of the longer side."""
+    there down and right, in shares of the shape's size."""
 
     aspect: float
     knots: Floats
@@ -47,33 +47,36 @@ def reach_px(height: int, width: int) -> int:
     return math.ceil(max(height, width) * (AMPLITUDE + (ASPECT - 1) / 2))
 
 
-def bent(array: UInt8, box: Window, bend: Bend, borders: str = "") -> UInt8:
-    """Pixels (h, w, 3), or a mask (h, w) of 0 and 255, bent; what it holds lies within `box`.
+def bent(mask: UInt8, box: Window, bend: Bend, borders: str = "") -> UInt8:
+    """A mask (h, w) of 0 and 255, bent; what it holds lies within `box`.
 
-    The result has the size of `array`, so leave `reach_px` around `box`. What touches one of
+    The result has the size of `mask`, so leave `reach_px` around `box`. What touches one of
     `borders` (any of t, b, l, r) of the box stays there: a defect cut by the photo's edge.
     """
-    rows, cols = _origins(array.shape[0], array.shape[1], box, bend, borders)
-    if array.ndim == 3:
-        return np.rint(_sampled(array, rows, cols)).astype(np.uint8)
+    rows, cols = _origins(mask, box, bend, borders)
     points = [(rows + down, cols + right) for down in SUBPIXELS for right in SUBPIXELS]
-    covered = np.max([_sampled(array, *point) for point in points], axis=0)
+    covered = np.max([_sampled(mask, *point) for point in points], axis=0)
     return np.where(covered > 127, 255, 0).astype(np.uint8)
 
 
-def _origins(
-    height: int, width: int, box: Window, bend: Bend, borders: str
-) -> tuple[Floats, Floats]:
+def _origins(mask: UInt8, box: Window, bend: Bend, borders: str) -> tuple[Floats, Floats]:
     """Where the pixel that comes to (y, x) lies now: rows and columns (h, w) float32."""
-    side = max(box.height, box.width)
+    height, width = mask.shape
+    side, size = max(box.height, box.width), np.float32(_size(mask, box))
     ends_y, ends_x = (box.top, box.top + box.height - 1), (box.left, box.left + box.width - 1)
     rows, cols = np.arange(height, dtype=np.float32), np.arange(width, dtype=np.float32)
-    down, right = (_field(knots, height, width, box) * np.float32(side) for knots in bend.knots)
+    down, right = (_field(knots, height, width, box) * size for knots in bend.knots)
     down *= _calm(rows, ends_y, "tb", borders, side)[:, None]
     right *= _calm(cols, ends_x, "lr", borders, side)[None, :]
     stretched_y = _stretched(rows, ends_y, "tb", borders, bend.aspect)[:, None]
     stretched_x = _stretched(cols, ends_x, "lr", borders, 1 / bend.aspect)[None, :]
     return stretched_y - down, stretched_x - right
+
+
+def _size(mask: UInt8, box: Window) -> float:
+    """Between the longer side and the root of the area: a blob is about as large as its box, and a
+    long scratch stays nearly straight."""
+    return math.sqrt(max(box.height, box.width) * math.sqrt(np.count_nonzero(mask)))
 
 
 def _field(knots: Floats, height: int, width: int, box: Window) -> Floats:
@@ -108,15 +111,14 @@ def _stretched(
     return middle + (at - middle) / np.float32(factor)
 
 
-def _sampled(array: UInt8, rows: Floats, cols: Floats) -> Floats:
-    """`array` read at `rows` and `cols` (h, w), bilinear; beyond its edge the edge is repeated."""
-    height, width = array.shape[:2]
+def _sampled(mask: UInt8, rows: Floats, cols: Floats) -> Floats:
+    """`mask` read at `rows` and `cols` (h, w), bilinear; beyond its edge the edge is repeated."""
+    height, width = mask.shape
     rows, cols = np.clip(rows, 0, height - 1), np.clip(cols, 0, width - 1)
     top, left = np.floor(rows).astype(np.intp), np.floor(cols).astype(np.intp)
     bottom, right = np.minimum(top + 1, height - 1), np.minimum(left + 1, width - 1)
-    planes = (...,) + (None,) * (array.ndim - 2)
-    down, over = (rows - top)[planes], (cols - left)[planes]
-    upper = array[top, left] * (1 - over) + array[top, right] * over
-    lower = array[bottom, left] * (1 - over) + array[bottom, right] * over
+    down, over = rows - top, cols - left
+    upper = mask[top, left] * (1 - over) + mask[top, right] * over
+    lower = mask[bottom, left] * (1 - over) + mask[bottom, right] * over
     mixed: Floats = (upper * (1 - down) + lower * down).astype(np.float32)
     return mixed
