@@ -39,7 +39,7 @@ def all_conditions() -> tuple[Condition, ...]:
     return (
         Condition("none", "real defects, no augmentation (D_S)", augment=False),
         Condition(BASELINE, "classic augmentation (D_S_AUG)"),
-        *_others("copy-paste", "copy-paste of real defects, same masks", RATIOS),
+        *_others("copy-paste", "copy-paste of real defects, same places", RATIOS),
         *_others("perlin", "Perlin texture defects (as DRAEM)", (1.0, 2.0)),
         *_others("cutpaste", "CutPaste", (1.0, 2.0)),
         *(_generated(carrier, 1.0, "feather", real=False) for carrier in CARRIERS),

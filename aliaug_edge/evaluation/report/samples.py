@@ -1,6 +1,6 @@
 """Photos of the synthetic pools side by side: what each made at the same place.
 
-Pools lie in OUT/pools/fold-F/NAME, see `pools.store`. Copy-paste and our generator work under the
+Pools lie in OUT/pools/fold-F/NAME, see `pools.store`. Copy-paste and our generator work at the
 same places of the same good photos and give their photos the placement's name, so they share rows.
 Good photos are no part of a pool: the first ones of a fold are kept in OUT/pools/fold-F/GOODS.
 """
