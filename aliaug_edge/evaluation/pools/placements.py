@@ -3,7 +3,7 @@
 Copy-paste and our generator then work on the same good photos at the same places, under masks of
 the same pose, so that a difference between them is one of content. Masks are posed, placed and, for
 the generator, bent as `generation.placement` does it for the masks of a bundle. Pixels are not
-bent with them: a second resampling gives a pasted defect away, and a detector learns that instead.
+bent with them, which makes pasted defects worse (`docs/evaluation.md`).
 """
 
 from __future__ import annotations
