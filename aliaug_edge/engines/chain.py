@@ -83,8 +83,10 @@ def make_chain(
     steps: Sequence[Step],
     shapes: Mapping[str, Shape],
     scratch: tuple[int, int],
+    stream: int,
 ) -> Chain:
-    """`steps` at the `shapes` of their outer inputs, working in `scratch` (address, bytes).
+    """`steps` at the `shapes` of their outer inputs, working in `scratch` (address, bytes); for
+    runs on `stream`.
 
     Raises:
         TensorRtError: a shape outside an engine's profile. BundleError: the stages do not fit each
@@ -96,7 +98,7 @@ def make_chain(
     dtypes: dict[str, str] = {}
     contexts = []
     for step in steps:
-        context = step.stage.context(trt)
+        context = step.stage.context(trt, stream)
         context.use_scratch(*scratch)
         _agree(step, dtypes, known)
         wanted = {spec.name: known[step.name(spec.name)] for spec in step.stage.inputs}

@@ -69,20 +69,38 @@ class Stage:
         size = getattr(self.engine, "device_memory_size_v2", None)
         return int(self.engine.device_memory_size if size is None else size)
 
-    def context(self, trt: Any) -> Context:
-        """A new context whose scratch memory is ours to give.
+    @property
+    def is_static(self) -> bool:
+        """Whether all of its inputs have one shape."""
+        return not any(-1 in spec.shape for spec in self.inputs)
+
+    def context(self, trt: Any, stream: int) -> Context:
+        """A new context whose scratch memory is ours to give, ready once `stream` gets there.
 
         Raises:
             TensorRtError: TensorRT cannot make one.
         """
         strategies = getattr(trt, "ExecutionContextAllocationStrategy", None)
         if strategies is None:
-            made = self.engine.create_execution_context_without_device_memory()
+            context = self.engine.create_execution_context_without_device_memory()
         else:
-            made = self.engine.create_execution_context(strategies.USER_MANAGED)
-        if made is None:
+            context = self.engine.create_execution_context(strategies.USER_MANAGED)
+        if context is None:
             raise TensorRtError(f"{self.name} | no execution context: {self.log.take()}")
-        return Context(self, made)
+        self._choose_profile(context, stream)
+        return Context(self, context)
+
+    def _choose_profile(self, context: Any, stream: int) -> None:
+        """An engine's first context has its profile; others may have to be given it, and before
+        TensorRT 10 only one at a time can have it."""
+        if context.active_optimization_profile == PROFILE:
+            return
+        done = context.set_optimization_profile_async(PROFILE, stream)
+        if not (done or self.is_static):
+            raise TensorRtError(
+                f"{self.name} | no optimization profile for another shape: {self.log.take()}; "
+                "build one engine per size: ali-aug build BUNDLE --sizes HxW"
+            )
 
 
 @dataclass(frozen=True)
@@ -132,7 +150,7 @@ class Context:
         self._require(self.context.execute_async_v3(stream), "run")
 
     def _check_profile(self, name: str, shape: Shape) -> None:
-        low, _, high = map(tuple, self.stage.engine.get_tensor_profile_shape(name, PROFILE))
+        low, high = self._limits(name)
         fits = len(shape) == len(low) and all(
             a <= b <= c for a, b, c in zip(low, shape, high, strict=True)
         )
@@ -142,6 +160,15 @@ class Context:
                 f"was built for, {list(low)} to {list(high)}; build it for that size and batch: "
                 "ali-aug build BUNDLE --sizes HxW --batches N"
             )
+
+    def _limits(self, name: str) -> tuple[Shape, Shape]:
+        """The smallest and the largest shape of an input."""
+        fixed = next(spec.shape for spec in self.stage.inputs if spec.name == name)
+        if -1 not in fixed:  # no profile has to know of it
+            shape = tuple(int(length) for length in fixed)
+            return shape, shape
+        low, _, high = map(tuple, self.stage.engine.get_tensor_profile_shape(name, PROFILE))
+        return low, high
 
     def _require(self, done: object, what: str) -> None:
         if not done:

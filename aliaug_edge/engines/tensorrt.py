@@ -217,7 +217,7 @@ class TensorRtEngine:
         """
         with contextlib.ExitStack() as stack:
             memory = stack.enter_context(Memory(self.cuda))
-            chain = make_chain(self.trt, memory, self._steps, shapes, self._scratch)
+            chain = make_chain(self.trt, memory, self._steps, shapes, self._scratch, self.stream)
             fields = chain.tensors.layout.fields
             given = [TensorSpec(s.name, s.dtype, shapes[s.name]) for s in self._inputs]
             made = [TensorSpec(s.name, s.dtype, fields[s.name].shape) for s in self._outputs]

@@ -113,6 +113,7 @@ class Runtime:
 class _Engine:
     def __init__(self, runtime: Runtime, document: dict[str, Any]) -> None:
         self.runtime, self.document = runtime, document
+        self.contexts = 0  # the first has the profile, the others have to be given it
         self.tensors = {name: (dtype, shape) for name, dtype, shape in self._all()}
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -193,12 +194,23 @@ class _Context:
         self.addresses: dict[str, int] = {}
         self.scratch: tuple[int, int] | None = None
         self.settled = False  # ran once since its shapes changed
+        self.active_optimization_profile = 0 if engine.contexts == 0 else -1
+        engine.contexts += 1
 
     def _refuse(self, message: str) -> bool:
         self.engine.runtime.say(f"IExecutionContext: {message}")
         return False
 
+    def set_optimization_profile_async(self, profile: int, stream: int) -> bool:
+        assert stream, "the default stream would wait for all others"
+        if profile:
+            return self._refuse(f"no profile {profile}")
+        self.active_optimization_profile = profile
+        return True
+
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        if self.active_optimization_profile < 0 and -1 in self.engine.get_tensor_shape(name):
+            return self._refuse("no optimization profile was chosen")
         low, _, high = self.engine.get_tensor_profile_shape(name, 0)
         if any(not a <= b <= c for a, b, c in zip(low, shape, high, strict=True)):
             return self._refuse(f"{name} {shape} is outside the profile")
