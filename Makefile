@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 DATA   ?=
 OUT    ?= demo$(if $(DATA),-$(notdir $(DATA:/=)))
 
-.PHONY: setup demo test lint unit test-slow test-bindings test-aarch64 benchmarks benchmark-gpu tiny clean
+.PHONY: setup demo test lint unit test-slow test-bindings test-kernels test-aarch64 benchmarks benchmark-gpu tiny clean
 
 setup: $(STAMP)
 
@@ -43,6 +43,11 @@ test-aarch64: setup
 test-bindings: setup
 	$(BIN)/python scripts/tensorrt_bindings.py build/bindings
 	TENSORRT_BINDINGS=build/bindings $(BIN)/python -m pytest -q -m '' tests/engines/test_bindings.py
+
+# Compiles our CUDA kernels with NVIDIA's compiler, which needs no GPU.
+test-kernels: setup
+	$(BIN)/python -m pip install --quiet --upgrade --target build/nvrtc cuda-bindings==13.* nvidia-cuda-nvrtc==13.*
+	LD_LIBRARY_PATH=build/nvrtc/nvidia/cu13/lib PYTHONPATH=build/nvrtc $(BIN)/python -m pytest -q -rs tests/engines/test_real_nvrtc.py
 
 benchmarks: setup
 	$(BIN)/python benchmarks/generator_speed.py tiny
