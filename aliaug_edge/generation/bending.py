@@ -47,12 +47,14 @@ def reach_px(height: int, width: int) -> int:
     return math.ceil(max(height, width) * (AMPLITUDE + (ASPECT - 1) / 2))
 
 
-def bent(mask: UInt8, box: Window, bend: Bend, borders: str = "") -> UInt8:
-    """A mask (h, w) of 0 and 255, bent; what it holds lies within `box`.
+def bent(shape: UInt8, bend: Bend, borders: str = "") -> UInt8:
+    """A tight mask (h, w) of 0 and 255, bent, with `reach_px` more on every side.
 
-    The result has the size of `mask`, so leave `reach_px` around `box`. What touches one of
-    `borders` (any of t, b, l, r) of the box stays there: a defect cut by the photo's edge.
+    What touches one of `borders` (any of t, b, l, r) of the tight mask stays there: a defect cut by
+    the photo's edge.
     """
+    reach = reach_px(*shape.shape)
+    mask, box = np.pad(shape, reach), Window(reach, reach, *shape.shape)
     rows, cols = _origins(mask, box, bend, borders)
     points = [(rows + down, cols + right) for down in SUBPIXELS for right in SUBPIXELS]
     covered = np.max([_sampled(mask, *point) for point in points], axis=0)

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from aliaug_edge.crops import CONTEXT, Window, mask_box, resize_mask
+from aliaug_edge.crops import CONTEXT, mask_box, resize_mask
 from aliaug_edge.data.procedural import defect_shape
 from aliaug_edge.errors import DataError
-from aliaug_edge.generation.bending import bent, drawn_bend, reach_px
+from aliaug_edge.generation.bending import bent, drawn_bend
 from aliaug_edge.mask_bank import MaskShape
 
 SCALES = (0.7, 1.4)  # of a training mask that keeps its own size
@@ -136,9 +136,7 @@ def _mirrored(shape: MaskShape, rng: np.random.Generator) -> MaskShape:
 
 def _bent(shape: UInt8, borders: str, rng: np.random.Generator) -> UInt8:
     """Never empty: what vanishes stays as it was."""
-    reach = reach_px(*shape.shape)
-    box = Window(reach, reach, *shape.shape)
-    moved = bent(np.pad(shape, reach), box, drawn_bend(rng), borders)
+    moved = bent(shape, drawn_bend(rng), borders)
     return _tight(moved) if moved.any() else shape
 
 

@@ -27,7 +27,7 @@ from aliaug_edge.evaluation.pools.surroundings import (
     surface_level,
 )
 from aliaug_edge.evaluation.pools.warp import carried_borders, carried_defect, drawn_pose
-from aliaug_edge.generation.bending import bent, drawn_bend
+from aliaug_edge.generation.bending import bent, drawn_bend, reach_px
 from aliaug_edge.generation.part import part_mask
 from aliaug_edge.generation.placement import (
     INSIDE_PART,
@@ -214,7 +214,11 @@ def _on(
 
 def _bent(mask: UInt8, part: Bools, borders: str, rng: np.random.Generator) -> UInt8:
     """`mask` (H, W) with another outline, or itself where that would leave the part."""
-    moved = bent(mask, mask_box(mask), drawn_bend(rng), borders)
+    box = mask_box(mask)
+    reach = reach_px(box.height, box.width)
+    shape = mask[box.top : box.top + box.height, box.left : box.left + box.width]
+    corner = (box.top - reach, box.left - reach)
+    moved = _laid(bent(shape, drawn_bend(rng), borders), mask.shape, corner)
     return moved if moved.any() and part[moved > 0].mean() >= INSIDE_PART else mask
 
 
