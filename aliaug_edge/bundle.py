@@ -2,7 +2,7 @@
 
 A bundle is a folder: `bundle.json`, `onnx/*.onnx`, `prompts.npz` (an embedding per class),
 `masks.npz` (the shapes of the training masks, for placement), `quality.json` (what real defects
-allow), later `engines/<device key>/`.
+allow), `appearances.json` (what they look like), later `engines/<device key>/`.
 Every file that `bundle.json` lists carries its SHA-256, checked on load. There is no pickle
 anywhere, and a path that leaves the folder is refused.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aliaug_edge import appearances as looks
 from aliaug_edge import files, fingerprints
 from aliaug_edge.errors import BundleError
 from aliaug_edge.mask_bank import Bank, unpack
@@ -79,6 +80,7 @@ class Bundle:
     parity: Mapping[str, Any]
     provenance: Mapping[str, Any]
     prompts: Mapping[str, NDArray[np.float32]] = field(repr=False)
+    appearances: looks.Appearances = field(repr=False)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -303,6 +305,7 @@ def _bundle_from(
         parity=document["parity"],
         provenance=document["provenance"],
         prompts=_load_prompts(root / PROMPTS, classes),
+        appearances=_load_appearances(root, listed, [spec.name for spec in classes]),
     )
 
 
@@ -311,6 +314,15 @@ def _graph_from(entry: Mapping[str, Any]) -> GraphSpec:
         return tuple(TensorSpec(t["name"], t["dtype"], tuple(t["shape"])) for t in entry[side])
 
     return GraphSpec(entry["path"], specs("inputs"), specs("outputs"))
+
+
+def _load_appearances(
+    root: Path, listed: Collection[str], classes: Sequence[str]
+) -> looks.Appearances:
+    """No rows in a bundle that is older than this record."""
+    if looks.FILE not in listed:
+        return looks.none_of(classes)
+    return looks.from_text((root / looks.FILE).read_text(encoding="utf-8"), classes)
 
 
 def _load_prompts(path: Path, classes: tuple[ClassSpec, ...]) -> dict[str, NDArray[np.float32]]:

@@ -3,9 +3,11 @@
 The generator's graphs speak these names, in the bundle, in every engine and in the profile:
 
     encoder    image -> latent, tap_0 .. tap_3
-    unet       latent, mask, colour, noise, severity, prompt_embeds [, mask_latent] -> denoised
-    decoder    denoised, image, mask [, colour] [, tap_*] [, mask_tap_*] -> generated
-    generator  image, mask, colour, noise, severity, prompt_embeds -> generated
+    unet       latent, mask, colour, noise, severity, appearance, prompt_embeds [, mask_latent]
+               -> denoised
+    decoder    denoised, image, mask, appearance, grain [, colour], tap_* [, mask_tap_*]
+               -> generated
+    generator  image, mask, colour, noise, grain, severity, appearance, prompt_embeds -> generated
 
 Shapes, with B the batch and h, w = H/8, W/8:
 
@@ -13,7 +15,9 @@ Shapes, with B the batch and h, w = H/8, W/8:
     mask              (B, 1, H, W)   float32 in {0, 1}; 1 = change here
     colour            (B, 3)         float32 in [0, 1]: the class colour; white for carrier `text`
     noise             (B, 4, h, w)   float32, standard normal
+    grain             (B, 1, H, W)   float32, standard normal: the noise that becomes texture
     severity          (B, 1)         float32 in [0, 1]
+    appearance        (B, 5)         float32: `aliaug_edge.model.appearance`
     prompt_embeds     (B, 77, D)     float32
     latent, denoised, mask_latent    (B, 4, h, w)
     tap_i, mask_tap_i                activations before the encoder's i-th down block

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from common import median, print_card, print_json
 
+from aliaug_edge.appearances import NUMBERS
 from aliaug_edge.data.make import make_dataset
 from aliaug_edge.data.procedural import DEFECT_CLASSES
 from aliaug_edge.evaluation.judging import drawn_trial as trial
@@ -64,6 +65,7 @@ class Asked:
             task.pair.mask[None],
             colours=self.colours[index][None],
             prompt_embeds=self.embeds[index][None],
+            looks=[np.zeros(NUMBERS, np.float32)],
             seeds=[task.seed],
             severities=[task.pair.severity],
             latent_channels=self.channels,

@@ -31,7 +31,7 @@ from aliaug_edge.bundle import Bundle, load_bundle
 from aliaug_edge.data.procedural import render_pair
 from aliaug_edge.engines import open_engine
 from aliaug_edge.engines.threads import thread_count
-from aliaug_edge.generation.pipeline import noise
+from aliaug_edge.generation.feeds import bundle_feeds
 
 OURS = "onnxruntime"
 REFERENCE = "torch"
@@ -219,16 +219,8 @@ def openvino_engine(name: str, bundle: Bundle, feeds: Feeds) -> Infer:
 def real_feeds(bundle: Bundle, side: int) -> Feeds:
     """The generator's inputs for a drawn part, its mask and the first class of the bundle."""
     pair = render_pair(11, side, side)
-    spec = bundle.classes[0]
-    latent = (bundle.latent_channels, side // bundle.latent_factor, side // bundle.latent_factor)
-    feeds = {
-        "image": imaging.images_to_tensor(pair.good[None]),
-        "mask": imaging.masks_to_tensor(pair.mask[None]),
-        "colour": np.array([spec.colour], dtype=np.float32),
-        "noise": noise(0, latent)[None],
-        "severity": np.array([[0.7]], dtype=np.float32),
-        "prompt_embeds": bundle.prompts[spec.name][None],
-    }
+    first = bundle.classes[0].name
+    feeds = bundle_feeds(bundle, pair.good[None], pair.mask[None], [first], [0], [0.7])
     return {tensor.name: feeds[tensor.name] for tensor in bundle.graphs["generator"].inputs}
 
 

@@ -31,6 +31,7 @@ from aliaug_edge.data.make import make_dataset
 from aliaug_edge.data.reader import load_dataset
 from aliaug_edge.model.adapters import add_adapters, trainable_parameters
 from aliaug_edge.model.base import generator_from, load_base
+from aliaug_edge.model.conditioning import APPEARANCE
 from aliaug_edge.model.text import class_embeddings
 from aliaug_edge.training import discriminator as gan
 from aliaug_edge.training.batch import Batch, seeded
@@ -44,7 +45,7 @@ from aliaug_edge.training.trainer import class_prompts, frozen_features
 AIM = 1.47  # times the released loop's steps per second: the first publication's −32 % time
 LEARNING_RATE = 1e-4
 RELEASED = {"features": 10.0, "l2": 10.0, "gan": 2.5}  # the released weights
-Inputs = tuple[Batch, Tensor, Tensor]
+Inputs = tuple[Batch, Tensor, Tensor, Tensor]
 
 
 def main() -> None:
@@ -106,8 +107,11 @@ def prepared(arguments: argparse.Namespace) -> tuple[list[Inputs], Learner, Lear
             colour_carrier=False, unpaired_share=config.unpaired_share,
         )  # fmt: skip
         side = arguments.size // 8
-        noise = torch.randn((arguments.batch, 4, side, side), generator=seeded(0, step))
-        inputs.append((batch, torch.stack([by_prompt[p] for p in batch.prompts]), noise))
+        chance = seeded(0, step)
+        noise = torch.randn((arguments.batch, 4, side, side), generator=chance)
+        grain = torch.randn((arguments.batch, 1, 8 * side, 8 * side), generator=chance)
+        embeds = torch.stack([by_prompt[p] for p in batch.prompts])
+        inputs.append((batch, embeds, noise, grain))
     learners = []
     for _ in range(2):
         torch.manual_seed(0)
@@ -131,8 +135,8 @@ def prepared(arguments: argparse.Namespace) -> tuple[list[Inputs], Learner, Lear
 
 def our_step(learner: Learner, given: Inputs) -> None:
     """One step as `ali-aug train` does it once the discriminator has joined."""
-    batch, embeds, noise = given
-    train_step(learner, batch, embeds, noise, adversarial=True)
+    batch, embeds, noise, grain = given
+    train_step(learner, batch, embeds, noise, grain, adversarial=True)
 
 
 class ReleasedLoop:
@@ -155,10 +159,11 @@ class ReleasedLoop:
         self._update(learner.discriminator_optimizer, made)
 
     def _forward(self, given: Inputs) -> Tensor:
-        batch, embeds, noise = given
+        batch, embeds, noise, grain = given
+        looks = torch.zeros(len(noise), APPEARANCE)  # nothing of theirs knows it
         with self.learner.autocast():
             parts = self.learner.generator.forward_parts(
-                batch.image, batch.mask, batch.colour, noise, batch.severity, embeds
+                batch.image, batch.mask, batch.colour, noise, grain, batch.severity, looks, embeds
             )
         return parts.generated.float()
 

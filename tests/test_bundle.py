@@ -82,6 +82,22 @@ def test_masks_of_no_class_are_refused(folder: Path, key: str) -> None:
         load_bundle(folder).mask_bank()
 
 
+def test_a_bundle_older_than_appearances_knows_none(folder: Path) -> None:
+    bundle = load_bundle(folder)
+    assert {name: len(rows) for name, rows in bundle.appearances.items()} == {
+        "crack": 0,
+        "stain": 0,
+    }
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"crack": []}', '{"crack": [[1]], "stain": []}'])
+def test_appearances_of_another_form_are_refused(folder: Path, text: str) -> None:
+    (folder / "appearances.json").write_text(text)
+    save_manifest(folder, json.loads((folder / "bundle.json").read_text()))
+    with pytest.raises(BundleError, match=r"not a valid manifest .*; export the bundle again"):
+        load_bundle(folder)
+
+
 def test_an_unknown_class_is_refused_with_those_there_are(folder: Path) -> None:
     with pytest.raises(BundleError, match=r"unknown defect class 'rust': .* offers crack, stain"):
         load_bundle(folder).class_spec("rust")

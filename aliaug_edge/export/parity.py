@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from aliaug_edge import crops, imaging
+from aliaug_edge.appearances import drawn
 from aliaug_edge.bundle import GraphSpec
 from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine
 from aliaug_edge.errors import AliAugError, ParityError
@@ -45,10 +46,12 @@ class Scene:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What the classes feed: prompt embeddings (N, 77, D) float32 and mask colours (N, 3)."""
+    """What the classes feed: prompt embeddings (N, 77, D) float32, mask colours (N, 3) and the
+    appearances that each has learned (defects, 6)."""
 
     embeds: NDArray[np.float32]
     colours: NDArray[np.float32]
+    appearances: Sequence[NDArray[np.float32]]
 
 
 def scene_feeds(
@@ -60,13 +63,15 @@ def scene_feeds(
     window = crops.window_around(box, image.shape[:2], size_hw)
     crop = crops.resize(crops.cut(image, window), size_hw)
     mask = crops.resize_mask(crops.cut(scene.mask, window), size_hw)
+    severity = 0.25 + 0.5 * (seed % 2)
     return model_feeds(
         crop[None],
         mask[None],
         colours=conditions.colours[scene.class_index][None],
         prompt_embeds=conditions.embeds[scene.class_index][None],
+        looks=[drawn(conditions.appearances[scene.class_index], severity, seed)],
         seeds=[seed],
-        severities=[0.25 + 0.5 * (seed % 2)],
+        severities=[severity],
         latent_channels=channels,
     )
 

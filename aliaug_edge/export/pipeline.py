@@ -16,7 +16,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import aliaug_edge
-from aliaug_edge import files, fingerprints
+from aliaug_edge import appearances, files, fingerprints
 from aliaug_edge.bundle import MASKS, PROMPTS, QUALITY, GraphSpec, save_manifest, spec_document
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.export.fuse import write_fused
@@ -78,7 +78,9 @@ def _fill(
     staged: Path, source: ExportSource, settings: ExportSettings, name: str, say: Say
 ) -> None:
     conditions = Conditions(
-        source.embeds, np.array([c.colour for c in source.classes], dtype=np.float32)
+        source.embeds,
+        np.array([c.colour for c in source.classes], dtype=np.float32),
+        [source.appearances[c.name] for c in source.classes],
     )
     feeds = _real_feeds(source, conditions, settings.sizes)
     graphs = _export_stages(staged, source.merged, settings, say)
@@ -106,6 +108,7 @@ def _fill(
         files.write_bytes(staged / fingerprints.FILE, source.training_photos)
     if source.quality:
         files.write_json(staged / QUALITY, source.quality)
+    files.write_text(staged / appearances.FILE, appearances.to_text(source.appearances))
     manifest = _manifest(name, source, settings, graphs, parity, islands)
     save_manifest(staged, manifest)
 

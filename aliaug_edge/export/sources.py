@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from aliaug_edge import files, fingerprints, imaging
+from aliaug_edge import appearances, files, fingerprints, imaging
+from aliaug_edge.appearances import Appearances, none_of
 from aliaug_edge.bundle import MASKS, QUALITY, ClassSpec
 from aliaug_edge.data.load import load_pair
 from aliaug_edge.data.procedural import DEFECT_CLASSES, render_pair
@@ -45,7 +47,8 @@ class ExportSource:
     """`adapted` is the generator as trained, the reference of parity; `merged` is what is exported.
 
     `embeds` (classes, 77, D) float32 follow the order of `classes`; `masks` are the arrays of
-    masks.npz, `quality` the document of quality.json; `scenes` are real inputs for parity.
+    masks.npz, `quality` the document of quality.json, `appearances` those of appearances.json;
+    `scenes` are real inputs for parity.
     """
 
     adapted: Generator
@@ -55,6 +58,7 @@ class ExportSource:
     embeds: NDArray[np.float32]
     scenes: tuple[Scene, ...]
     provenance: dict[str, Any]
+    appearances: Appearances
     masks: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     training_photos: bytes | None = None
     quality: dict[str, Any] | None = None
@@ -80,6 +84,7 @@ def run_source(run_dir: Path) -> ExportSource:
             "base_sha256": sha256,
             "training": _without_paths(config),
         },
+        appearances=read_appearances(run_dir, classes),
         masks=_read_masks(run_dir / MASKS),
         training_photos=_read_training_photos(run_dir / fingerprints.FILE),
         quality=_read_quality(run_dir / QUALITY),
@@ -105,6 +110,7 @@ def base_source(name: str, scratch: Path) -> ExportSource:
         embeds=_embeds(base, classes),
         scenes=_procedural_scenes(scratch),
         provenance={"base": _shown(name), "base_sha256": sha256, "training": None},
+        appearances=none_of(DEFECT_CLASSES),
     )
 
 
@@ -164,6 +170,21 @@ def read_classes(path: Path) -> tuple[ClassSpec, ...]:
             ClassSpec(entry["name"], entry["prompt"], tuple(entry["colour"])) for entry in listed
         )
     except (OSError, ValueError, LookupError, TypeError) as error:
+        raise AliAugError(f"{path} cannot be read ({error!r}); train again") from error
+
+
+def read_appearances(run_dir: Path, classes: Sequence[ClassSpec]) -> Appearances:
+    """What a run's defects looked like; nothing for a run of an earlier version.
+
+    Raises:
+        AliAugError: the file cannot be read.
+    """
+    path, names = run_dir / appearances.FILE, [spec.name for spec in classes]
+    if not path.is_file():
+        return none_of(names)
+    try:
+        return appearances.from_text(path.read_text(encoding="utf-8"), names)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise AliAugError(f"{path} cannot be read ({error!r}); train again") from error
 
 

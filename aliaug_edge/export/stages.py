@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from aliaug_edge.model.conditioning import APPEARANCE
 from aliaug_edge.model.generator import Generator
 from aliaug_edge.model.text import PROMPT_TOKENS
 from aliaug_edge.model.vae import tap_channels
@@ -58,8 +59,10 @@ def tensor_shapes(generator: Generator) -> dict[str, Shape]:
         "image": ("batch", 3, *pixels),
         "generated": ("batch", 3, *pixels),
         "mask": ("batch", 1, *pixels),
+        "grain": ("batch", 1, *pixels),
         "colour": ("batch", 3),
         "severity": ("batch", 1),
+        "appearance": ("batch", APPEARANCE),
         "prompt_embeds": ("batch", PROMPT_TOKENS, width),
     }
     for name in ("latent", "mask_latent", "noise", "denoised"):
@@ -77,18 +80,20 @@ def _names(generator: Generator, stage: str) -> tuple[list[str], list[str]]:
     taps = [f"tap_{i}" for i in levels]
     mask_taps = [f"mask_{tap}" for tap in taps]
     paper, full = generator.conditioning == "paper", generator.conditioning == "full"
-    sampled = [] if paper else ["noise", "severity"]
+    noise, grain = ([] if paper else [name] for name in ("noise", "grain"))
+    looks = [] if paper else ["appearance"]
+    asked = [] if paper else ["severity", *looks]
     if stage == "encoder":
         return ["image"], ["latent", *taps]
     if stage == "unet":
         place = [] if paper else ["mask"] if full else ["mask", "colour"]
         extra = ["mask_latent"] if full else []
-        return ["latent", *place, *sampled, "prompt_embeds", *extra], ["denoised"]
+        return ["latent", *place, *noise, *asked, "prompt_embeds", *extra], ["denoised"]
     if stage == "decoder":
-        placed = ["mask", *taps, *mask_taps] if full else ["mask", "colour", *taps]
-        seen = mask_taps if paper else ["image", *placed]
+        placed = [*taps, *mask_taps] if full else ["colour", *taps]
+        seen = mask_taps if paper else ["image", "mask", *looks, *grain, *placed]
         return ["denoised", *seen], ["generated"]
-    return ["image", "mask", "colour", *sampled, "prompt_embeds"], ["generated"]
+    return ["image", "mask", "colour", *noise, *grain, *asked, "prompt_embeds"], ["generated"]
 
 
 class _Stage(nn.Module):
@@ -109,7 +114,7 @@ class _Stage(nn.Module):
         assert reference is not None
         blank = _blanks(reference)
         if self.stage == "unet":
-            del blank["image"]
+            del blank["image"], blank["grain"]
             return self.generator.denoise(**{**blank, **given})
         if self.stage == "decoder":
             return self._decode(given, blank)
@@ -121,6 +126,8 @@ class _Stage(nn.Module):
             given.get("image", blank["image"]),
             given.get("mask", blank["mask"]),
             given.get("colour", blank["colour"]),
+            given.get("appearance", blank["appearance"]),
+            given.get("grain", blank["grain"]),
             [value for name, value in given.items() if name.startswith("tap_")],
             [value for name, value in given.items() if name.startswith("mask_tap_")],
         )
@@ -129,7 +136,8 @@ class _Stage(nn.Module):
 def _blanks(reference: Tensor) -> dict[str, Tensor]:
     """Stand-ins for arguments that a conditioning takes and does not read; none reaches a graph."""
     empty = reference.new_zeros(1)
-    return dict.fromkeys(("image", "mask", "colour", "noise", "severity"), empty)
+    names = ("image", "mask", "colour", "noise", "grain", "severity", "appearance")
+    return dict.fromkeys(names, empty)
 
 
 def example_inputs(

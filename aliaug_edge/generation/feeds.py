@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from aliaug_edge import imaging, tensors
+from aliaug_edge import appearances, imaging, tensors
 from aliaug_edge.bundle import Bundle
 
+GRAIN = 1  # the grain's stream of random numbers; the latent noise's is 0
 PIXELS = ("image", "mask")  # made from the crop; the others say what is to be in it
 
 UInt8 = NDArray[np.uint8]
@@ -52,6 +53,10 @@ def bundle_conditions(
         size_hw,
         colours=np.array([bundle.class_spec(name).colour for name in classes], dtype=np.float32),
         prompt_embeds=np.stack([bundle.prompts[name] for name in classes]),
+        looks=[
+            appearances.drawn(bundle.appearances[name], severity, seed)
+            for name, severity, seed in zip(classes, severities, seeds, strict=True)
+        ],
         seeds=seeds,
         severities=severities,
         latent_channels=bundle.latent_channels,
@@ -64,14 +69,15 @@ def model_feeds(
     *,
     colours: NDArray[np.float32],
     prompt_embeds: NDArray[np.float32],
+    looks: Sequence[NDArray[np.float32]],
     seeds: Sequence[int],
     severities: Sequence[float],
     latent_channels: int,
 ) -> tensors.Arrays:
     """Every input that a generator may have, from uint8 `crops` (B, h, w, 3), `masks` (B, h, w).
 
-    `colours` (B, 3) and `prompt_embeds` (B, 77, D) name the classes; shapes and ranges of the
-    result are those of `aliaug_edge.tensors`.
+    `colours` (B, 3) and `prompt_embeds` (B, 77, D) name the classes, `looks` are B appearances;
+    shapes and ranges of the result are those of `aliaug_edge.tensors`.
     """
     return {
         "image": imaging.images_to_tensor(crops),
@@ -80,6 +86,7 @@ def model_feeds(
             (crops.shape[1], crops.shape[2]),
             colours=colours,
             prompt_embeds=prompt_embeds,
+            looks=looks,
             seeds=seeds,
             severities=severities,
             latent_channels=latent_channels,
@@ -92,20 +99,26 @@ def _conditions(
     *,
     colours: NDArray[np.float32],
     prompt_embeds: NDArray[np.float32],
+    looks: Sequence[NDArray[np.float32]],
     seeds: Sequence[int],
     severities: Sequence[float],
     latent_channels: int,
 ) -> tensors.Arrays:
     factor = tensors.LATENT_FACTOR
     latent = (latent_channels, size_hw[0] // factor, size_hw[1] // factor)
+    drawn = [[noise(seed, latent), noise(seed, (1, *size_hw), GRAIN)] for seed in seeds]
+    noises, grains = zip(*drawn, strict=True)
     return {
         "colour": colours,
-        "noise": np.stack([noise(seed, latent) for seed in seeds]),
+        "noise": np.stack(noises),
+        "grain": np.stack(grains),
         "severity": np.array(severities, dtype=np.float32)[:, None],
+        "appearance": np.stack(looks),
         "prompt_embeds": prompt_embeds,
     }
 
 
-def noise(seed: int, shape: tuple[int, int, int]) -> NDArray[np.float32]:
-    """Standard normal (C, h, w) float32 of `seed`."""
-    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+def noise(seed: int, shape: tuple[int, int, int], stream: int = 0) -> NDArray[np.float32]:
+    """Standard normal (C, h, w) float32 of `seed`; another `stream` is independent of the first."""
+    source = np.random.default_rng([stream, seed] if stream else seed)
+    return source.standard_normal(shape, dtype=np.float32)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import diffusers
 import torch
+import torch.nn.functional as F
 import transformers
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
@@ -186,11 +187,22 @@ def extras_of(generator: Generator) -> dict[str, Tensor]:
 
 
 def load_extras(generator: Generator, extras: dict[str, Tensor]) -> None:
-    """Put `extras_of` another generator of the same conditioning into this one."""
-    skips = {k.removeprefix("skips."): v for k, v in extras.items() if k.startswith("skips.")}
-    conv_in = {k.removeprefix("conv_in."): v for k, v in extras.items() if k.startswith("conv_in.")}
-    generator.skips.load_state_dict(skips)
-    generator.unet.conv_in.load_state_dict(conv_in)
+    """Put `extras_of` another generator of the same conditioning into this one.
+
+    Where those are narrower they were made before the last inputs were thought of: these begin at
+    zero, and change nothing yet.
+    """
+    for prefix, module in (("skips.", generator.skips), ("conv_in.", generator.unet.conv_in)):
+        wanted = module.state_dict()
+        given = {k.removeprefix(prefix): v for k, v in extras.items() if k.startswith(prefix)}
+        module.load_state_dict({k: _widened(v, wanted.get(k, v)) for k, v in given.items()})
+
+
+def _widened(weight: Tensor, like: Tensor) -> Tensor:
+    """A convolution's `weight` with zeros for the input channels that it lacks."""
+    if weight.dim() != 4 or weight.shape[1] >= like.shape[1]:
+        return weight
+    return F.pad(weight, (0, 0, 0, 0, 0, like.shape[1] - weight.shape[1]))
 
 
 def _load_extras(folder: Path) -> tuple[dict[str, Tensor], Conditioning | None]:

@@ -3,8 +3,8 @@
 `paper`  the released Ali-AUG model: the image reaches the output through the latent alone, the
          mask through the shared encoder's taps alone. No noise, no severity.
 `full`   image taps, the image itself and mask taps (the encoder runs twice), the mask's latent
-         in a widened `conv_in`, noise in the masked latent. What the decoder draws replaces the
-         image through a soft mask.
+         in a widened `conv_in`, noise in the masked latent and, as grain, under the mask beside
+         each tap. What the decoder draws replaces the image through a soft mask.
 `light`  as `full`, but the encoder runs once: the painted mask enters by pooling, at the latent's
          resolution and beside each tap.
 """
@@ -17,10 +17,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from aliaug_edge.model.appearance import FLOOR, LEVEL_GAIN
+
 Conditioning = Literal["paper", "full", "light"]
 CONDITIONINGS: tuple[str, ...] = get_args(Conditioning)
 IMAGE_CHANNELS = 3
 PAINT_CHANNELS = 3  # the mask painted with the class colour
+APPEARANCE = 5  # numbers (`model.appearance`); the last two are coarse and fine roughness
+ROUGH = -2
+GRAIN_CHANNELS = 1
+STRESS, GRAIN_GAIN = 4.0, 2.0  # their weights begin at zero, and learn faster from large inputs
+FINE_TAPS = 2
 GROWN, SOFTENED = 5, 3  # kernels in pixels: the soft mask ends 3 pixels beyond the mask
 
 
@@ -28,8 +35,8 @@ def unet_in_channels(conditioning: Conditioning, latent_channels: int) -> int:
     """Input width of the U-Net: z_t first, then the planes of `unet_planes`."""
     extra = {
         "paper": 0,
-        "full": 2 * latent_channels + 2,
-        "light": latent_channels + PAINT_CHANNELS + 1,
+        "full": 2 * latent_channels + 2 + APPEARANCE,
+        "light": latent_channels + PAINT_CHANNELS + 1 + APPEARANCE,
     }
     return latent_channels + extra[conditioning]
 
@@ -39,8 +46,10 @@ def skip_in_channels(conditioning: Conditioning, tap_channels: list[int]) -> lis
     if conditioning == "paper":
         return tap_channels
     if conditioning == "full":
-        return [*(2 * width for width in tap_channels), IMAGE_CHANNELS]
-    return [*(width + PAINT_CHANNELS for width in tap_channels), IMAGE_CHANNELS]
+        extra = APPEARANCE + GRAIN_CHANNELS
+        return [*(2 * width + extra for width in tap_channels), IMAGE_CHANNELS]
+    extra = PAINT_CHANNELS + APPEARANCE + GRAIN_CHANNELS
+    return [*(width + extra for width in tap_channels), IMAGE_CHANNELS]
 
 
 def paint(mask: Tensor, colour: Tensor) -> Tensor:
@@ -70,17 +79,18 @@ def unet_planes(
     mask: Tensor,
     colour: Tensor,
     severity: Tensor,
+    appearance: Tensor,
     mask_latent: Tensor | None,
 ) -> list[Tensor]:
     """What the widened `conv_in` sees beside z_t, each (B, k, H/8, W/8)."""
     if conditioning == "paper":
         return []
     coverage = F.avg_pool2d(mask, mask.shape[-1] // latent.shape[-1])
-    strength = coverage * severity[:, :, None, None]
+    asked = coverage * torch.cat([severity, appearance], dim=1)[:, :, None, None]
     if conditioning == "light":
-        return [latent, coverage * colour[:, :, None, None], strength]
+        return [latent, coverage * colour[:, :, None, None], asked]
     assert mask_latent is not None
-    return [latent, mask_latent, coverage, strength]
+    return [latent, mask_latent, coverage, asked]
 
 
 def decoder_taps(
@@ -90,17 +100,51 @@ def decoder_taps(
     mask_taps: list[Tensor],
     mask: Tensor,
     colour: Tensor,
+    appearance: Tensor,
+    grain: Tensor,
 ) -> list[Tensor]:
     """What the skip convolutions read: taps fine to coarse, then the image itself."""
     if conditioning == "paper":
         return mask_taps
     if conditioning == "full":
-        both = zip(image_taps, mask_taps, strict=True)
-        return [*(torch.cat(pair, dim=1) for pair in both), image]
-    painted = paint(mask, colour)
-    pooled = [F.avg_pool2d(painted, 2**level) if level else painted for level in range(4)]
-    both = zip(image_taps, pooled, strict=True)
-    return [*(torch.cat(pair, dim=1) for pair in both), image]
+        placed = mask_taps
+    else:
+        painted = paint(mask, colour)
+        placed = [_pooled(painted, level) for level in range(len(image_taps))]
+    asked = STRESS * appearance[:, :, None, None]
+    beside = [_pooled(mask, level) * asked for level in range(len(image_taps))]
+    grains = _grains(mask, appearance, grain, len(image_taps))
+    parts = zip(image_taps, placed, beside, grains, strict=True)
+    return [*(torch.cat(tap, dim=1) for tap in parts), tinted(image, mask, appearance)]
+
+
+def _grains(mask: Tensor, appearance: Tensor, grain: Tensor, levels: int) -> list[Tensor]:
+    """White noise under the mask for each tap, of the asked roughness at any resolution: the fine
+    one in the two fine taps, the coarse one in the others."""
+    coarse, fine = (appearance[:, ROUGH:, None, None] / 2).exp().split(1, dim=1)
+    noise = GRAIN_GAIN * grain * mask
+    return [
+        _pooled(noise, level) * 2**level * (fine if level < FINE_TAPS else coarse)
+        for level in range(levels)
+    ]
+
+
+def _pooled(plane: Tensor, level: int) -> Tensor:
+    """The mean over squares of 2^level pixels."""
+    return F.avg_pool2d(plane, 2**level) if level else plane
+
+
+def tinted(image: Tensor, mask: Tensor, appearance: Tensor) -> Tensor:
+    """`image` with the levels under the mask multiplied as the appearance asks: what the decoder
+    starts from, so that it has to draw structure and not to find the brightness."""
+    ratio = (appearance[:, :IMAGE_CHANNELS, None, None] / LEVEL_GAIN).exp()
+    level = (image + 1) / 2 + FLOOR
+    return image + 2 * mask * level * (ratio - 1)
+
+
+def _pooled(plane: Tensor, level: int) -> Tensor:
+    """The mean over squares of 2^level pixels."""
+    return F.avg_pool2d(plane, 2**level) if level else plane
 
 
 def composed(conditioning: Conditioning, image: Tensor, drawn: Tensor, mask: Tensor) -> Tensor:

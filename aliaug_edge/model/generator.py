@@ -66,6 +66,7 @@ class Generator(nn.Module):
         colour: Tensor,
         noise: Tensor,
         severity: Tensor,
+        appearance: Tensor,
         prompt_embeds: Tensor,
         mask_latent: Tensor | None = None,
     ) -> Tensor:
@@ -75,7 +76,9 @@ class Generator(nn.Module):
         Stable Diffusion's schedule and would amplify every rounding error of ε by as much.
         """
         z_t = self.noised(latent, mask, noise)
-        planes = cond.unet_planes(self.conditioning, latent, mask, colour, severity, mask_latent)
+        planes = cond.unet_planes(
+            self.conditioning, latent, mask, colour, severity, appearance, mask_latent
+        )
         epsilon = self.unet(torch.cat([z_t, *planes], dim=1), TIMESTEP, prompt_embeds).sample
         signal, noise_level = self.alpha_bar**0.5, (1 - self.alpha_bar) ** 0.5
         return (z_t.float() - noise_level * epsilon.float()) / signal
@@ -86,11 +89,17 @@ class Generator(nn.Module):
         image: Tensor,
         mask: Tensor,
         colour: Tensor,
+        appearance: Tensor,
+        grain: Tensor,
         image_taps: list[Tensor],
         mask_taps: list[Tensor],
     ) -> Tensor:
-        """Denoised latent and taps → image (B, 3, H, W), clamped to [-1, 1]."""
-        taps = cond.decoder_taps(self.conditioning, image, image_taps, mask_taps, mask, colour)
+        """Denoised latent, grain and taps → image (B, 3, H, W), clamped to [-1, 1]."""
+        if not self.noise:
+            grain = torch.zeros_like(grain)
+        taps = cond.decoder_taps(
+            self.conditioning, image, image_taps, mask_taps, mask, colour, appearance, grain
+        )
         drawn = vae_forward.decode_with_taps(self.vae, self.skips, denoised, taps)
         return cond.composed(self.conditioning, image, drawn, mask).clamp(-1, 1)
 
@@ -100,11 +109,16 @@ class Generator(nn.Module):
         mask: Tensor,
         colour: Tensor,
         noise: Tensor,
+        grain: Tensor,
         severity: Tensor,
+        appearance: Tensor,
         prompt_embeds: Tensor,
     ) -> Tensor:
         """All inputs as in `aliaug_edge.tensors`; returns (B, 3, H, W) in [-1, 1]."""
-        return self.forward_parts(image, mask, colour, noise, severity, prompt_embeds).generated
+        parts = self.forward_parts(
+            image, mask, colour, noise, grain, severity, appearance, prompt_embeds
+        )
+        return parts.generated
 
     def forward_parts(
         self,
@@ -112,7 +126,9 @@ class Generator(nn.Module):
         mask: Tensor,
         colour: Tensor,
         noise: Tensor,
+        grain: Tensor,
         severity: Tensor,
+        appearance: Tensor,
         prompt_embeds: Tensor,
     ) -> Parts:
         """`forward`, with everything that arose on the way."""
@@ -121,8 +137,12 @@ class Generator(nn.Module):
         mask_taps: list[Tensor] = []
         if self.conditioning != "light":
             mask_latent, mask_taps = self.encode(cond.paint(mask, colour))
-        denoised = self.denoise(latent, mask, colour, noise, severity, prompt_embeds, mask_latent)
-        generated = self.decode(denoised, image, mask, colour, image_taps, mask_taps)
+        denoised = self.denoise(
+            latent, mask, colour, noise, severity, appearance, prompt_embeds, mask_latent
+        )
+        generated = self.decode(
+            denoised, image, mask, colour, appearance, grain, image_taps, mask_taps
+        )
         return Parts(latent, image_taps, mask_taps, denoised, generated)
 
 

@@ -40,7 +40,9 @@ def sample(
     mask: Tensor,
     colour: Tensor,
     noise: Tensor,
+    grain: Tensor,
     severity: Tensor,
+    appearance: Tensor,
     prompt_embeds: Tensor,
     *,
     alphas: Tensor,
@@ -56,7 +58,9 @@ def sample(
     mask_taps: list[Tensor] = []
     if generator.conditioning != "light":
         mask_latent, mask_taps = generator.encode(cond.paint(mask, colour))
-    planes = cond.unet_planes(generator.conditioning, latent, mask, colour, severity, mask_latent)
+    planes = cond.unet_planes(
+        generator.conditioning, latent, mask, colour, severity, appearance, mask_latent
+    )
     denoised = denoise_in_steps(
         generator,
         generator.noised(latent, mask, noise),
@@ -66,7 +70,7 @@ def sample(
         alphas,
         schedule(steps),
     )
-    return generator.decode(denoised, image, mask, colour, image_taps, mask_taps)
+    return generator.decode(denoised, image, mask, colour, appearance, grain, image_taps, mask_taps)
 
 
 def denoise_in_steps(

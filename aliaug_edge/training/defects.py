@@ -2,7 +2,8 @@
 
 Paired: the input is the good counterpart where the data has it, else the defective photo with the
 defect inpainted away; the target is the photo itself. Unpaired: a random good photo and the mask of
-a defect; outside the mask the target is the input, under it only the discriminator judges.
+a defect; outside the mask the target is the input, under it the discriminator judges and the
+defect's appearance is asked for.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ import torch
 from numpy.typing import NDArray
 
 from aliaug_edge import crops, imaging
+from aliaug_edge.appearances import Appearances
 from aliaug_edge.data.procedural import DEFECT_CLASSES
 from aliaug_edge.data.samples import Dataset, Sample
 from aliaug_edge.errors import DataError
 from aliaug_edge.mask_bank import Bank
+from aliaug_edge.model.appearance import appearance_of
 from aliaug_edge.training import photos
 from aliaug_edge.training.batch import WHITE, Batch, Colour, class_colour
 from aliaug_edge.training.photos import ZOOM, Defect, Patch
@@ -151,6 +154,28 @@ def mask_bank(source: DefectSource) -> Bank:
     }
 
 
+def learned_appearances(source: DefectSource, crop: int) -> Appearances:
+    """Severity and appearance of every training defect per class, as in training's crops."""
+    return {
+        name: np.array(
+            [
+                [defect.severity, *_appearance(patch, box, crop)]
+                for defect in items
+                for patch, box in defect.spots
+            ],
+            dtype=np.float32,
+        )
+        for name, items in source.defects.items()
+    }
+
+
+def _appearance(patch: Patch, box: crops.Window, crop: int) -> list[float]:
+    real, _, mask = _cropped(patch, box, crop, np.random.default_rng(0))
+    image, where = torch.from_numpy(_to_model(real)), torch.from_numpy((mask > 127)[None])
+    numbers: list[float] = appearance_of(image[None], where[None].float())[0].tolist()
+    return numbers
+
+
 def _colour(index: int, name: str) -> Colour:
     """A class that `tiny` was pretrained on keeps its colour there; others follow in order."""
     if name in DEFECT_CLASSES:
@@ -177,7 +202,7 @@ def _row(
         canvas = source.goods[int(rng.integers(len(source.goods)))]
         image = _augmented([_random_crop(canvas, crop, rng)], rng)[0]
         shape = _augmented([mask], rng, gain=False)[0]
-        target, paired, severity = image, 0.0, float(rng.random())
+        target, paired, severity = image, 0.0, defect.severity
         real, real_mask = _augmented([real, mask], rng)
     else:
         image, target, shape = _augmented([good, real, mask], rng)

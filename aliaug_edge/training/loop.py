@@ -75,7 +75,8 @@ def run_loop(
     for step in range(start, settings.steps):
         _set_learning_rate(learner, settings, step)
         whole = batches(step)
-        noise = _noise(whole, settings.seed, step)[parallel.rows_of(len(whole.prompts), whom)]
+        rows = parallel.rows_of(len(whole.prompts), whom)
+        noise, grain = (drawn[rows] for drawn in _noise(whole, settings.seed, step))
         batch = parallel.share_of(whole, whom)
         device = learner.parameters[0].device
         metrics, output = train_step(
@@ -83,6 +84,7 @@ def run_loop(
             batch.to(device),
             embed(batch.prompts).to(device),
             noise.to(device),
+            grain.to(device),
             adversarial=step >= settings.adversarial_from,
             discriminate=step >= joins,
         )
@@ -108,10 +110,12 @@ def run_loop(
         log.flush()
 
 
-def _noise(batch: Batch, seed: int, step: int) -> Tensor:
-    """The step's latent noise (B, 4, H/8, W/8)."""
+def _noise(batch: Batch, seed: int, step: int) -> tuple[Tensor, Tensor]:
+    """The step's latent noise (B, 4, H/8, W/8) and grain (B, 1, H, W)."""
     count, _, height, width = batch.image.shape
-    return torch.randn((count, 4, height // 8, width // 8), generator=seeded(seed, step))
+    chance = seeded(seed, step)
+    noise = torch.randn((count, 4, height // 8, width // 8), generator=chance)
+    return noise, torch.randn((count, 1, height, width), generator=chance)
 
 
 def _start_alike(learner: Learner, ema: _Ema | None) -> None:

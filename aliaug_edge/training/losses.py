@@ -25,7 +25,8 @@ class LossWeights:
     """Weight of each term; 0 leaves a term out and saves its cost.
 
     preserve: L1 outside the mask. inside: L1 under it; histogram: distance between the values
-    there, whatever their order (both of paired samples). gradient: L1 of image gradients.
+    there, whatever their order (both of paired samples). appearance: L1 between the numbers that
+    were asked for and those that came (`model.appearance`). gradient: L1 of image gradients.
     perceptual: frozen encoder features. adversarial, matching, classified: the discriminator's
     verdict, its features, and the class that it sees. In pretraining only: latent keeps latents at
     unit scale; label is the cross entropy of the class, read linearly from the denoised latent
@@ -35,6 +36,7 @@ class LossWeights:
     preserve: float = 4.0
     inside: float = 0.5
     histogram: float = 3.0
+    appearance: float = 0.5
     gradient: float = 1.0
     perceptual: float = 0.5
     adversarial: float = 0.1

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from aliaug_edge.model.appearance import appearance_of
 from aliaug_edge.model.generator import Generator, Parts
 from aliaug_edge.training import discriminator as gan
 from aliaug_edge.training import losses
@@ -78,28 +79,34 @@ def train_step(
     batch: Batch,
     embeds: Tensor,
     noise: Tensor,
+    grain: Tensor,
     *,
     adversarial: bool,
     discriminate: bool | None = None,
 ) -> tuple[Metrics, Tensor]:
     """Update both networks on one batch; returns the loss terms and the generated images.
 
-    `embeds` (B, 77, D) are the embeddings of `batch.prompts`; `noise` is (B, 4, H/8, W/8).
+    `embeds` (B, 77, D) are the embeddings of `batch.prompts`; `noise` is (B, 4, H/8, W/8), `grain`
+    (B, 1, H, W).
     `adversarial`: the generator learns from the discriminator. `discriminate`: the discriminator
     learns, by default when the generator learns from it.
     """
     learner.discriminator.requires_grad_(False)
+    with torch.no_grad():
+        looks = appearance_of(batch.real, batch.real_mask)
     with learner.autocast():
         parts = learner.generator.forward_parts(
             batch.image,
             batch.mask,
             batch.colour,
             noise,
+            grain,
             batch.severity,
+            looks,
             embeds,
         )
     output = parts.generated
-    terms = _reconstruction_terms(learner, batch, output.float())
+    terms = _reconstruction_terms(learner, batch, output.float(), looks)
     terms |= _latent_terms(learner, batch, parts)
     if adversarial:
         with learner.autocast():
@@ -118,7 +125,9 @@ def train_step(
     return average_metrics(metrics), output.detach().float()
 
 
-def _reconstruction_terms(learner: Learner, batch: Batch, output: Tensor) -> dict[str, Tensor]:
+def _reconstruction_terms(
+    learner: Learner, batch: Batch, output: Tensor, looks: Tensor
+) -> dict[str, Tensor]:
     weights = learner.weights
     terms = {
         "preserve": losses.masked_l1(output, batch.target, 1 - batch.mask),
@@ -126,6 +135,8 @@ def _reconstruction_terms(learner: Learner, batch: Batch, output: Tensor) -> dic
     }
     if weights.histogram:
         terms["histogram"] = losses.histogram_loss(output, batch.target, batch.mask, batch.paired)
+    if weights.appearance:
+        terms["appearance"] = (appearance_of(output, batch.mask) - looks).abs().mean()
     if weights.gradient:
         terms["gradient"] = losses.gradient_loss(output, batch.target, batch.mask, batch.paired)
     if weights.perceptual and learner.perceptual is not None:

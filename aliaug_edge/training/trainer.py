@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aliaug_edge import files, fingerprints, imaging
+from aliaug_edge import appearances, files, fingerprints, imaging
 from aliaug_edge.bundle import MASKS
 from aliaug_edge.data.fewer import fewer_defects
 from aliaug_edge.data.reader import load_dataset
@@ -28,7 +28,13 @@ from aliaug_edge.model.vae import encode_with_taps
 from aliaug_edge.training import parallel
 from aliaug_edge.training.batch import WHITE
 from aliaug_edge.training.config import TrainConfig
-from aliaug_edge.training.defects import DefectSource, draw_defects, load_source, mask_bank
+from aliaug_edge.training.defects import (
+    DefectSource,
+    draw_defects,
+    learned_appearances,
+    load_source,
+    mask_bank,
+)
 from aliaug_edge.training.loop import LoopSettings, run_loop
 from aliaug_edge.training.parallel import Ranks
 from aliaug_edge.training.precision import autocast_for
@@ -212,6 +218,9 @@ def _save(generator: Generator, config: TrainConfig, source: DefectSource, run_d
     shapes: dict[str, Any] = dict(pack(mask_bank(source)))
     np.savez_compressed(packed, **shapes)
     files.write_bytes(run_dir / MASKS, packed.getvalue())
+    files.write_text(
+        run_dir / appearances.FILE, appearances.to_text(learned_appearances(source, config.size))
+    )
     save_limits(run_dir, (d for items in source.defects.values() for d in items), config.size)
     seen = ((name, imaging.load_image(path)) for name, path in source.photos.items())
     files.write_bytes(

@@ -58,15 +58,15 @@ def turbo(settings: Settings) -> Generator:
 def run(generator: Generator, dtype: torch.dtype, *tensors: Tensor) -> Tensor:
     """One image through a generator of `dtype`; the x0 step leaves FP32, the decoder wants `dtype`.
 
-    `tensors` are image, mask, colour, noise, severity and prompt embeddings.
+    `tensors` are image, mask, colour, noise, grain, severity, appearance and prompt embeddings.
     """
-    image, mask, colour, noise, severity, prompts = (tensor.to(dtype) for tensor in tensors)
+    image, mask, colour, noise, grain, severity, looks, prompts = (t.to(dtype) for t in tensors)
     latent, taps = generator.encode(image)
     mask_latent, mask_taps = None, []
     if generator.conditioning != "light":
         mask_latent, mask_taps = generator.encode(paint(mask, colour))
-    denoised = generator.denoise(latent, mask, colour, noise, severity, prompts, mask_latent)
-    return generator.decode(denoised.to(dtype), image, mask, colour, taps, mask_taps)
+    denoised = generator.denoise(latent, mask, colour, noise, severity, looks, prompts, mask_latent)
+    return generator.decode(denoised.to(dtype), image, mask, colour, looks, grain, taps, mask_taps)
 
 
 def write_bundle(generator: Generator, folder: Path, settings: Settings) -> Path:

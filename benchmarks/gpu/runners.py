@@ -22,7 +22,9 @@ from aliaug_edge.tensors import Arrays
 from .settings import Settings
 
 # In the order in which torch's generator takes them.
-INPUTS = ("image", "mask", "colour", "noise", "severity", "prompt_embeds")
+INPUTS = (
+    "image", "mask", "colour", "noise", "grain", "severity", "appearance", "prompt_embeds"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

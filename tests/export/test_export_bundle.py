@@ -13,6 +13,7 @@ import onnx
 import pytest
 import torch
 
+from aliaug_edge.appearances import NUMBERS, from_text
 from aliaug_edge.bundle import Bundle, load_bundle
 from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine
 from aliaug_edge.errors import AliAugError, BundleError, OutputError, ParityError
@@ -48,7 +49,9 @@ def feeds(batch: int, height: int, width: int, seed: int = 0) -> Arrays:
         "mask": mask,
         "colour": np.ones((batch, 3), np.float32),
         "noise": rng.standard_normal((batch, 4, height // 8, width // 8), dtype=np.float32),
+        "grain": rng.standard_normal((batch, 1, height, width), dtype=np.float32),
         "severity": rng.uniform(0, 1, (batch, 1)).astype(np.float32),
+        "appearance": rng.standard_normal((batch, NUMBERS), dtype=np.float32),
         "prompt_embeds": rng.standard_normal((batch, 77, TEXT_WIDTH), dtype=np.float32),
     }
 
@@ -160,10 +163,10 @@ def test_the_stages_chained_are_the_fused_graph(which: str, request: pytest.Fixt
     assert error < (1e-4 if which == "fp32" else 0.05)
 
 
-def test_prompt_noise_and_severity_act_in_the_graph(fp32: Bundle) -> None:
+def test_every_input_acts_in_the_graph(fp32: Bundle) -> None:
     given = feeds(1, 64, 64)
     before = infer(fp32, "generator", given)["generated"]
-    for name in ("prompt_embeds", "noise", "severity", "mask", "image"):
+    for name in sorted(set(given) - {"colour"}):
         other = {**given, name: 1 - given[name]}
         assert np.abs(infer(fp32, "generator", other)["generated"] - before).max() > 1e-3, name
 
@@ -297,6 +300,19 @@ def test_the_merge_leaves_the_adapted_generator_alone(run_dir: Path, source: Exp
     assert not any("lora_" in key for key in source.merged.state_dict())
 
 
+def test_the_bundle_knows_what_the_run_s_defects_looked_like(run_dir: Path, fp32: Bundle) -> None:
+    learned = from_text((run_dir / "appearances.json").read_text(), fp32.class_names)
+    for name, rows in learned.items():
+        assert len(rows) > 0
+        assert np.array_equal(fp32.appearances[name], rows)
+
+
+def test_a_run_of_an_earlier_version_asks_for_no_appearance(run_dir: Path, tmp_path: Path) -> None:
+    run = Path(shutil.copytree(run_dir, tmp_path / "run"))
+    (run / "appearances.json").unlink()
+    assert all(len(rows) == 0 for rows in run_source(run).appearances.values())
+
+
 @pytest.mark.parametrize(
     "name", ["classes.json", "conditioning.safetensors", "masks.npz", "adapters/unet"]
 )
@@ -315,6 +331,7 @@ def test_an_unfinished_run_is_one_clear_line(run_dir: Path, tmp_path: Path, name
         "conditioning.safetensors",
         "masks.npz",
         "training_photos.npz",
+        "appearances.json",
         "adapters/vae/adapter_model.safetensors",
         "config.json",
     ],

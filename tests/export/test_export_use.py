@@ -91,7 +91,7 @@ def test_the_other_conditionings_export_with_the_inputs_that_they_read(
     write_fused(tmp_path, specs, spec)
     path = tmp_path / spec.path
     names = [value.name for value in onnx.load(path).graph.input]
-    sampled = [] if conditioning == "paper" else ["noise", "severity"]
+    sampled = [] if conditioning == "paper" else ["noise", "grain", "severity", "appearance"]
     assert names == ["image", "mask", "colour", *sampled, "prompt_embeds"]
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for batch, height, width in ((1, 64, 64), (3, 32, 80)):

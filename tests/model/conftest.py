@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from aliaug_edge.model.base import Base, generator_from
-from aliaug_edge.model.conditioning import Conditioning
+from aliaug_edge.model.conditioning import APPEARANCE, Conditioning
 from aliaug_edge.model.generator import Generator
 from tests.support.bases import TEXT_WIDTH, micro_base, write_base
 
@@ -66,7 +66,9 @@ def inputs() -> Callable[..., Inputs]:
             "mask": mask,
             "colour": torch.rand(batch, 3, generator=random),
             "noise": torch.randn(latent, generator=random),
+            "grain": torch.randn(batch, 1, height, width, generator=random),
             "severity": torch.rand(batch, 1, generator=random),
+            "appearance": torch.randn(batch, APPEARANCE, generator=random),
             "prompt_embeds": torch.randn(batch, 77, TEXT_WIDTH, generator=random),
         }
 

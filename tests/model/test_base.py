@@ -17,6 +17,7 @@ from aliaug_edge.model.base import (
     extras_of,
     generator_from,
     load_base,
+    load_extras,
     save_base,
 )
 from aliaug_edge.model.text import class_embeddings, class_prompt, embed_prompts
@@ -86,6 +87,21 @@ def test_extras_of_a_generator_are_copies() -> None:
     with torch.no_grad():
         generator.skips[0].weight.fill_(1)
     assert not extras["skips.0.weight"].any()
+
+
+def test_extras_from_before_the_last_inputs_begin_those_at_zero() -> None:
+    donor = generator_from(micro_base(), "light")
+    for weight in (*donor.skips.parameters(), donor.unet.conv_in.weight):
+        torch.nn.init.ones_(weight)
+    narrow = {
+        key: value[:, :-2] if value.dim() == 4 and "skips.4" not in key else value
+        for key, value in extras_of(donor).items()
+    }
+    generator = generator_from(micro_base(), "light")
+    load_extras(generator, narrow)
+    for weight in (*(skip.weight for skip in generator.skips[:-1]), generator.unet.conv_in.weight):
+        assert bool((weight[:, :-2] == 1).all())
+        assert not weight[:, -2:].any()
 
 
 def test_a_taken_folder_is_left_alone(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from tests.support.bases import micro_base, stable_diffusion_scheduler
 Inputs = dict[str, Tensor]
 New = Callable[[Conditioning], Generator]
 Make = Callable[..., Inputs]
+UNSEEN = ("image", "grain")  # by the U-Net
 SAMPLED = ("full", "light")
 GREY = 2 / 255  # one grey level on [-1, 1]
 
@@ -71,7 +72,7 @@ def test_the_step_is_that_of_the_scheduler(new_generator: New, inputs: Make) -> 
     with torch.no_grad():
         latent, _ = generator.encode(given["image"])
         epsilon = generator.unet(latent, TIMESTEP, given["prompt_embeds"]).sample
-        ours = generator.denoise(latent, **{k: v for k, v in given.items() if k != "image"})
+        ours = generator.denoise(latent, **{k: v for k, v in given.items() if k not in UNSEEN})
     scheduler = stable_diffusion_scheduler()
     scheduler.set_timesteps(1)
     theirs = scheduler.step(epsilon, TIMESTEP, latent).pred_original_sample
@@ -114,7 +115,7 @@ def test_at_the_first_timestep_the_unet_would_be_inert(
     assert inert.mean() < sound / 5
 
 
-@pytest.mark.parametrize("name", ["noise", "severity", "colour", "mask"])
+@pytest.mark.parametrize("name", ["noise", "grain", "severity", "appearance", "colour", "mask"])
 @pytest.mark.parametrize("conditioning", SAMPLED)
 def test_every_condition_acts(
     new_generator: New, inputs: Make, conditioning: Conditioning, name: str
@@ -124,12 +125,12 @@ def test_every_condition_acts(
     assert grey_levels(change(new_generator(conditioning), given, **{name: other})) > 0.5
 
 
-def test_paper_ignores_noise_and_severity_and_sees_mask_and_colour(
+def test_paper_ignores_what_was_thought_of_later_and_sees_mask_and_colour(
     new_generator: New, inputs: Make
 ) -> None:
     generator, given, other = new_generator("paper"), inputs(), inputs(seed=5)
-    assert change(generator, given, noise=other["noise"]).max() == 0
-    assert change(generator, given, severity=other["severity"]).max() == 0
+    for name in ("noise", "grain", "severity", "appearance"):
+        assert change(generator, given, **{name: other[name]}).max() == 0
     assert grey_levels(change(generator, given, colour=other["colour"])) > 0.5
     assert grey_levels(change(generator, given, mask=given["mask"].flip(-1))) > 0.5
 
@@ -140,7 +141,7 @@ def test_an_inert_unet_leaves_the_latent_alone_outside_the_mask(
 ) -> None:
     generator, given = new_generator(conditioning), inputs()
     silence(generator.unet)
-    arguments = {k: v for k, v in given.items() if k != "image"}
+    arguments = {k: v for k, v in given.items() if k not in UNSEEN}
     with torch.no_grad():
         latent, _ = generator.encode(given["image"])
         x0 = generator.denoise(latent, **arguments, mask_latent=latent)
@@ -199,7 +200,8 @@ def test_new_skips_and_a_widened_conv_in_change_nothing(
     with torch.no_grad():
         latent, taps = generator.encode(given["image"])
         everywhere = torch.ones_like(given["mask"])
-        decoded = generator.decode(latent, given["image"], everywhere, given["colour"], taps, taps)
+        placed = (given["image"], everywhere, given["colour"], given["appearance"], given["grain"])
+        decoded = generator.decode(latent, *placed, taps, taps)
         alone = plain.vae.decode(latent / plain.vae.config.scaling_factor).sample
         assert torch.allclose(decoded, alone.clamp(-1, 1), atol=1e-5)
         wide = torch.cat([latent, torch.randn(1, generator.unet.conv_in.in_channels - 4, 8, 8)], 1)

@@ -14,7 +14,13 @@ from aliaug_edge.data.reader import load_dataset
 from aliaug_edge.errors import AliAugError, DataError
 from aliaug_edge.training.batch import Batch
 from aliaug_edge.training.config import TrainConfig
-from aliaug_edge.training.defects import DefectSource, draw_defects, load_source, mask_bank
+from aliaug_edge.training.defects import (
+    DefectSource,
+    draw_defects,
+    learned_appearances,
+    load_source,
+    mask_bank,
+)
 from aliaug_edge.training.trainer import class_prompts
 from tests.support.bases import CLASSES, write_dataset
 
@@ -163,3 +169,23 @@ def test_a_good_counterpart_of_another_size_is_refused(tmp_path: Path) -> None:
     samples = tuple(replace(s, good_path=small) if s.mask_path else s for s in dataset.samples)
     with pytest.raises(DataError, match=r"small.png: its size 8x8 differs"):
         load_source(replace(dataset, samples=samples), ("crack",), {"crack": "x"}, seed=0, crop=48)
+
+
+def test_every_spot_s_severity_and_appearance_are_learned(source: DefectSource) -> None:
+    learned = learned_appearances(source, 48)
+    assert list(learned) == list(source.classes)
+    for name, rows in learned.items():
+        spots = [defect.severity for defect in source.defects[name] for _ in defect.spots]
+        assert rows.shape == (len(spots), 6)
+        assert rows[:, 0] == pytest.approx(spots)
+        assert np.isfinite(rows).all()
+        assert rows[:, 1:].std(axis=0).max() > 0
+    again = learned_appearances(source, 48)
+    assert all(np.array_equal(again[name], rows) for name, rows in learned.items())
+
+
+def test_an_unpaired_sample_is_asked_for_at_its_own_defect_s_severity(source: DefectSource) -> None:
+    severities = {round(d.severity, 4) for items in source.defects.values() for d in items}
+    batch = draw(source, unpaired_share=1.0)
+    assert not batch.paired.any()
+    assert {round(float(value), 4) for value in batch.severity} <= severities

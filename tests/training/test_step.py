@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from aliaug_edge.model.adapters import add_adapters, trainable_parameters
+from aliaug_edge.model.appearance import appearance_of
 from aliaug_edge.model.base import generator_from
+from aliaug_edge.model.generator import Parts
 from aliaug_edge.training import discriminator as gan
 from aliaug_edge.training import step as step_module
 from aliaug_edge.training.batch import Batch, class_colour, seeded
@@ -53,10 +55,11 @@ def learner() -> Learner:
     )
 
 
-def conditions(batch: Batch) -> tuple[Tensor, Tensor]:
+def conditions(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     count = batch.image.shape[0]
+    embeds = torch.randn(count, 77, TEXT_WIDTH, generator=seeded(2))
     noise = torch.randn(count, 4, 4, 4, generator=seeded(1))
-    return torch.randn(count, 77, TEXT_WIDTH, generator=seeded(2)), noise
+    return embeds, noise, torch.randn(count, 1, 32, 32, generator=seeded(3))
 
 
 def values(parameters: object) -> list[Tensor]:
@@ -154,15 +157,34 @@ def test_a_term_of_weight_zero_is_not_computed(learner: Learner, batch: Batch) -
     assert not absent & set(metrics)
 
 
-def test_under_the_mask_an_unpaired_batch_teaches_through_the_discriminator_alone(
+def test_under_the_mask_an_unpaired_batch_teaches_appearance_and_the_discriminator_s_word_alone(
     learner: Learner, batch: Batch
 ) -> None:
     whole = torch.ones_like(batch.mask)
     blind = replace(batch, mask=whole, paired=torch.zeros_like(batch.paired))
     metrics, _ = train_step(learner, blind, *conditions(batch), adversarial=False)
+    assert metrics["loss"] == pytest.approx(0.5 * metrics["appearance"])
+    assert metrics["grad_norm"] > 0
+    learner.weights = LossWeights(appearance=0.0)
+    metrics, _ = train_step(learner, blind, *conditions(batch), adversarial=False)
     assert metrics["loss"] == 0
     metrics, _ = train_step(learner, blind, *conditions(batch), adversarial=True)
     assert metrics["grad_norm"] > 0
+
+
+def test_the_generator_is_asked_for_the_real_defect_s_appearance(
+    learner: Learner, batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward, asked = learner.generator.forward_parts, []
+
+    def listening(*given: Tensor) -> Parts:
+        asked.append(given[6])
+        return forward(*given)
+
+    monkeypatch.setattr(learner.generator, "forward_parts", listening)
+    train_step(learner, batch, *conditions(batch), adversarial=True)
+    assert len(asked) == 1
+    assert torch.equal(asked[0], appearance_of(batch.real, batch.real_mask))
 
 
 def test_the_perceptual_reference_does_not_learn(learner: Learner, batch: Batch) -> None:
@@ -227,7 +249,13 @@ def test_the_label_s_loss_reaches_the_unet_and_its_head(learner: Learner, batch:
     learner.label_head = torch.nn.Linear(4, 2)
     learner.parameters = [*learner.parameters, *learner.label_head.parameters()]
     learner.weights = LossWeights(
-        preserve=0.0, inside=0.0, histogram=0.0, gradient=0.0, perceptual=0.0, label=1.0
+        preserve=0.0,
+        inside=0.0,
+        histogram=0.0,
+        appearance=0.0,
+        gradient=0.0,
+        perceptual=0.0,
+        label=1.0,
     )
     metrics, _ = train_step(learner, batch, *conditions(batch), adversarial=False)
     assert metrics["loss"] == pytest.approx(metrics["label"])

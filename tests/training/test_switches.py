@@ -13,6 +13,7 @@ from torch import Tensor
 
 from aliaug_edge.export.sources import load_run, merged_generator, run_source
 from aliaug_edge.model.base import EXTRAS, Base, extras_of, generator_from
+from aliaug_edge.model.conditioning import APPEARANCE
 from aliaug_edge.model.generator import Generator
 from aliaug_edge.training.config import TrainConfig
 from aliaug_edge.training.trainer import train
@@ -30,7 +31,9 @@ def inputs() -> dict[str, Tensor]:
         "mask": mask,
         "colour": torch.ones(1, 3),
         "noise": torch.randn(1, 4, 4, 4, generator=random),
+        "grain": torch.randn(1, 1, 32, 32, generator=random),
         "severity": torch.full((1, 1), 0.5),
+        "appearance": torch.randn(1, APPEARANCE, generator=random),
         "prompt_embeds": torch.randn(1, 77, 16, generator=random),
     }
 
@@ -42,8 +45,10 @@ def moved(generator: Generator, **swapped: Tensor) -> float:
     return float(difference.abs().max())
 
 
-def other_noise() -> Tensor:
-    return torch.randn(1, 4, 4, 4, generator=torch.Generator().manual_seed(9))
+def other_noise() -> dict[str, Tensor]:
+    random = torch.Generator().manual_seed(9)
+    noise = torch.randn(1, 4, 4, 4, generator=random)
+    return {"noise": noise, "grain": torch.randn(1, 1, 32, 32, generator=random)}
 
 
 def both(run: Path) -> tuple[Generator, Generator]:
@@ -54,9 +59,9 @@ def both(run: Path) -> tuple[Generator, Generator]:
 
 def test_without_noise_a_request_has_one_answer(new_config: NewConfig, tmp_path: Path) -> None:
     for generator in both(train(new_config(noise=False), tmp_path / "off", progress=False)):
-        assert moved(generator, noise=other_noise()) == 0
+        assert moved(generator, **other_noise()) == 0
     for generator in both(train(new_config(), tmp_path / "on", progress=False)):
-        assert moved(generator, noise=other_noise()) > 1e-3
+        assert moved(generator, **other_noise()) > 1e-3
 
 
 @pytest.mark.parametrize("conditioning", ["paper", "full", "light"])
@@ -68,7 +73,8 @@ def test_without_skips_nothing_reaches_the_decoder_but_the_latent(
         given = inputs()
         with torch.no_grad():
             parts = generator.forward_parts(**given)
-            rest = (given["image"], given["mask"], given["colour"])
+            names = ("image", "mask", "colour", "appearance", "grain")
+            rest = [given[name] for name in names]
             blind = [torch.rand_like(tap) for tap in parts.image_taps]
             taps = blind if conditioning != "paper" else []
             mask_taps = [torch.rand_like(tap) for tap in parts.mask_taps]

@@ -36,6 +36,7 @@ RESULT = (
     "adapters/unet/adapter_model.safetensors",
     "adapters/vae/adapter_config.json",
     "adapters/vae/adapter_model.safetensors",
+    "appearances.json",
     "base.json",
     "classes.json",
     "conditioning.safetensors",

@@ -53,6 +53,9 @@ VARIANTS = (
     Variant(
         "no-histogram", "left out", "no histogram loss", {"weights": LossWeights(histogram=0.0)}
     ),
+    Variant(
+        "no-appearance", "left out", "no appearance loss", {"weights": LossWeights(appearance=0.0)}
+    ),
     Variant("no-noise", "left out", "no noise", {"noise": False}),
     Variant("no-label", "label", "no label", {"label_carrier": "none"}),
     Variant("colour", "label", "by colour", {"label_carrier": "colour"}),

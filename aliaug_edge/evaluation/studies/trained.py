@@ -11,11 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from aliaug_edge.appearances import Appearances, drawn
 from aliaug_edge.bundle import ClassSpec
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.evaluation.studies.scenes import Scene
 from aliaug_edge.evaluation.studies.study import Parts, Say, StudySettings
-from aliaug_edge.export.sources import load_run, merged_generator, read_classes
+from aliaug_edge.export.sources import (
+    load_run,
+    merged_generator,
+    read_appearances,
+    read_classes,
+)
 from aliaug_edge.generation.pipeline import model_feeds
 from aliaug_edge.generation.request import stable_seed
 from aliaug_edge.model.generator import Generator
@@ -30,12 +36,14 @@ BATCH = 8
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A run's generator, merged, with its classes, their prompts and the base's ᾱ_t (1000,)."""
+    """A run's generator, merged, with its classes, their prompts and appearances, and the base's
+    ᾱ_t (1000,)."""
 
     generator: Generator
     classes: tuple[ClassSpec, ...]
     embeds: NDArray[np.float32]
     alphas: Tensor
+    appearances: Appearances
 
     def draw(self, scenes: Sequence[Scene], seed: int, *, steps: int = 1) -> NDArray[np.float32]:
         """The raw output (N, S, S, 3) in [-1, 1], before blending, in `steps` denoising steps.
@@ -53,12 +61,17 @@ class Trained:
 
     def _batch(self, scenes: Sequence[Scene], seed: int, steps: int) -> NDArray[np.float32]:
         index = [self._index(scene.defect_class) for scene in scenes]
+        seeds = [stable_seed(seed, scene.name) for scene in scenes]
         feeds = model_feeds(
             np.stack([scene.good for scene in scenes]),
             np.stack([scene.mask for scene in scenes]),
             colours=np.array([self.classes[i].colour for i in index], dtype=np.float32),
             prompt_embeds=self.embeds[index],
-            seeds=[stable_seed(seed, scene.name) for scene in scenes],
+            looks=[
+                drawn(self.appearances[scene.defect_class], scene.severity, own)
+                for scene, own in zip(scenes, seeds, strict=True)
+            ],
+            seeds=seeds,
             severities=[scene.severity for scene in scenes],
             latent_channels=self.generator.vae.config.latent_channels,
         )
@@ -114,4 +127,5 @@ def loaded(folder: Path) -> Trained:
         classes=classes,
         embeds=class_embeddings(base.tokenizer, base.text_encoder, prompts).numpy(),
         alphas=base.scheduler.alphas_cumprod,
+        appearances=read_appearances(folder, classes),
     )
