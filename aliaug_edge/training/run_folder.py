@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from aliaug_edge import files
+from aliaug_edge.appearances import FILE as APPEARANCES
 from aliaug_edge.bundle import MASKS, QUALITY
 from aliaug_edge.errors import AliAugError, OutputError
 from aliaug_edge.fingerprints import FILE as TRAINING_PHOTOS
@@ -20,7 +21,18 @@ CLASSES = "classes.json"
 BASE = "base.json"
 ADAPTERS_DIR = "adapters"
 SCENES_DIR = "scenes"
-_WRITTEN = (CONFIG, BASE, CLASSES, EXTRAS, MASKS, TRAINING_PHOTOS, QUALITY, METRICS, CHECKPOINT)
+_WRITTEN = (
+    CONFIG,
+    BASE,
+    CLASSES,
+    EXTRAS,
+    MASKS,
+    APPEARANCES,
+    TRAINING_PHOTOS,
+    QUALITY,
+    METRICS,
+    CHECKPOINT,
+)
 _LEFTOVERS = (
     *(f".{name}.*.tmp" for name in _WRITTEN),
     f"{SAMPLES_DIR}/.{'[0-9]' * 6}.png.*.tmp",
