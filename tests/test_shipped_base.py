@@ -9,6 +9,7 @@ from torch import Tensor
 
 from aliaug_edge.data.procedural import DEFECT_CLASSES, render_pair
 from aliaug_edge.model.base import generator_from, load_base
+from aliaug_edge.model.conditioning import APPEARANCE
 from aliaug_edge.model.text import COLOUR_PROMPT, class_embeddings, class_prompt
 from aliaug_edge.training.batch import WHITE, class_colour, seeded
 
@@ -43,7 +44,9 @@ def changes() -> dict[str, Tensor]:
                     mask.expand(COUNT, -1, -1, -1),
                     colours[carrier],
                     noise.expand(COUNT, -1, -1, -1),
+                    torch.randn(COUNT, 1, 64, 64),  # it was pretrained before grain
                     torch.full((COUNT, 1), 0.8),
+                    torch.zeros(COUNT, APPEARANCE),
                     embeds,
                 )
             change = ((output - image) * mask).sum(dim=(1, 2, 3)) / (3 * mask.sum())
