@@ -142,11 +142,6 @@ def tinted(image: Tensor, mask: Tensor, appearance: Tensor) -> Tensor:
     return image + 2 * mask * level * (ratio - 1)
 
 
-def _pooled(plane: Tensor, level: int) -> Tensor:
-    """The mean over squares of 2^level pixels."""
-    return F.avg_pool2d(plane, 2**level) if level else plane
-
-
 def composed(conditioning: Conditioning, image: Tensor, drawn: Tensor, mask: Tensor) -> Tensor:
     """What the decoder drew, through a soft mask over the image; `paper` shows the drawing itself.
 
