@@ -11,7 +11,6 @@ from aliaug_edge import appearances, imaging, tensors
 from aliaug_edge.bundle import Bundle
 
 GRAIN = 1  # the grain's stream of random numbers; the latent noise's is 0
-PIXELS = ("image", "mask")  # made from the crop; the others say what is to be in it
 
 UInt8 = NDArray[np.uint8]
 
@@ -44,12 +43,14 @@ def bundle_conditions(
     seeds: Sequence[int],
     severities: Sequence[float],
 ) -> tensors.Arrays:
-    """Every input beside image and mask, for `size_hw` and the classes of a bundle.
+    """Every input beside image and mask that a bundle's generator takes, for `size_hw` and the
+    bundle's classes: an older bundle, or one of another conditioning, takes fewer.
 
     Raises:
         BundleError: unknown class.
     """
-    return _conditions(
+    taken = {spec.name for spec in bundle.graphs["generator"].inputs}
+    every = _conditions(
         size_hw,
         colours=np.array([bundle.class_spec(name).colour for name in classes], dtype=np.float32),
         prompt_embeds=np.stack([bundle.prompts[name] for name in classes]),
@@ -61,6 +62,7 @@ def bundle_conditions(
         severities=severities,
         latent_channels=bundle.latent_channels,
     )
+    return {name: array for name, array in every.items() if name in taken}
 
 
 def model_feeds(

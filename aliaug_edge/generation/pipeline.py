@@ -17,7 +17,7 @@ from aliaug_edge.bundle import Bundle
 from aliaug_edge.crops import Window
 from aliaug_edge.engines import open_engine
 from aliaug_edge.engines.jobs import PasteJob
-from aliaug_edge.generation.feeds import PIXELS, bundle_conditions
+from aliaug_edge.generation.feeds import bundle_conditions
 from aliaug_edge.generation.feeds import bundle_feeds as bundle_feeds
 from aliaug_edge.generation.feeds import model_feeds as model_feeds
 from aliaug_edge.generation.feeds import noise as noise
@@ -75,8 +75,6 @@ class Pipeline:
         self._runners: dict[tuple[int, int], Runner] = {}
         self._stack = contextlib.ExitStack()
         self._turn = threading.Lock()
-        names = (spec.name for spec in bundle.graphs[GRAPH].inputs)
-        self._conditions = [name for name in names if name not in PIXELS]
 
     def __enter__(self) -> Pipeline:
         return self
@@ -120,7 +118,7 @@ class Pipeline:
         size_hw = (crops.shape[1], crops.shape[2])
         feeds = bundle_conditions(self.bundle, size_hw, classes, seeds, severities)
         jobs = [
-            _whole(crop, mask, self._given(feeds, item), PLAIN, grey=False)
+            _whole(crop, mask, _given(feeds, item), PLAIN, grey=False)
             for item, (crop, mask) in enumerate(zip(crops, masks, strict=True))
         ]
         return np.stack([answer.raw for answer in self._run(jobs, size_hw)])
@@ -135,16 +133,13 @@ class Pipeline:
         """
         window, (height, width) = framed.window, framed.shown_mask.shape
         feeds = bundle_conditions(self.bundle, (height, width), [defect_class], [seed], [severity])
-        given = self._given(feeds, 0)
+        given = _given(feeds, 0)
         if (window.height, window.width) == (height, width):
             job = PasteJob(framed.image, framed.mask, window, given, mode, framed.grey)
             return self._run([job], (height, width))[0]
         job = _whole(framed.shown, framed.shown_mask, given, mode, grey=framed.grey)
         answer = self._run([job], (height, width))[0]
         return replace(answer, blended={})  # what it is blended with has another size
-
-    def _given(self, feeds: tensors.Arrays, item: int) -> dict[str, NDArray[Any]]:
-        return {name: feeds[name][item] for name in self._conditions}
 
     def _run(self, jobs: Sequence[PasteJob], size_hw: tuple[int, int]) -> list[Answer]:
         return self._runner(size_hw).run(jobs, f"bundle {self.bundle.name}")
@@ -164,6 +159,10 @@ class Pipeline:
                 self._runners[size_hw] = self._stack.enter_context(runner)
                 self._choice = self._runners[size_hw].name  # auto decides once, for all sizes
             return self._runners[size_hw]
+
+
+def _given(feeds: tensors.Arrays, item: int) -> dict[str, NDArray[Any]]:
+    return {name: array[item] for name, array in feeds.items()}
 
 
 def _whole(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from aliaug_edge import imaging
+from aliaug_edge.appearances import NUMBERS
 from aliaug_edge.bundle import Bundle
 from aliaug_edge.data.procedural import render_pair
 from aliaug_edge.engines import open_engine
@@ -88,7 +89,8 @@ def torch_runner(
     import torch
 
     def put(feeds: Arrays) -> list[Any]:
-        return [torch.from_numpy(feeds[n]).to(settings.device) for n in INPUTS]
+        given = {**_unasked(feeds), **feeds}
+        return [torch.from_numpy(given[n]).to(settings.device) for n in INPUTS]
 
     @torch.no_grad()
     def infer(feeds: Arrays) -> Any:
@@ -109,6 +111,15 @@ def torch_runner(
         return _ms_since(started), float(start.elapsed_time(end))
 
     return Runner(name, infer, turn)
+
+
+def _unasked(feeds: Arrays) -> Arrays:
+    """What the torch model takes and a bundle from before it does not: nothing is asked for."""
+    mask = feeds["mask"]
+    return {
+        "grain": np.zeros_like(mask),
+        "appearance": np.zeros((len(mask), NUMBERS), np.float32),
+    }
 
 
 def pixels(image: Any) -> Any:
