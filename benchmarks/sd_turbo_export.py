@@ -3,7 +3,7 @@
     python benchmarks/sd_turbo_export.py [--precision fp32] [--side 64]
 
 The base is written to the disk as a user's would be, exported, and its parity measured on real
-inputs of `side`² pixels. Needs 16 GiB of memory, 12 GB of disk and some minutes.
+inputs of `side`² pixels. Writes several GB to the temporary folder.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,9 +49,9 @@ def bundle_conditions(
     Raises:
         BundleError: unknown class.
     """
-    taken = {spec.name for spec in bundle.graphs["generator"].inputs}
-    every = _conditions(
+    return _conditions(
         size_hw,
+        taken={spec.name for spec in bundle.graphs["generator"].inputs},
         colours=np.array([bundle.class_spec(name).colour for name in classes], dtype=np.float32),
         prompt_embeds=np.stack([bundle.prompts[name] for name in classes]),
         looks=[
@@ -62,7 +62,6 @@ def bundle_conditions(
         severities=severities,
         latent_channels=bundle.latent_channels,
     )
-    return {name: array for name, array in every.items() if name in taken}
 
 
 def model_feeds(
@@ -105,19 +104,20 @@ def _conditions(
     seeds: Sequence[int],
     severities: Sequence[float],
     latent_channels: int,
+    taken: Collection[str] | None = None,
 ) -> tensors.Arrays:
+    """Those of the inputs that are `taken`, or all; what is not taken is not drawn either."""
     factor = tensors.LATENT_FACTOR
     latent = (latent_channels, size_hw[0] // factor, size_hw[1] // factor)
-    drawn = [[noise(seed, latent), noise(seed, (1, *size_hw), GRAIN)] for seed in seeds]
-    noises, grains = zip(*drawn, strict=True)
-    return {
-        "colour": colours,
-        "noise": np.stack(noises),
-        "grain": np.stack(grains),
-        "severity": np.array(severities, dtype=np.float32)[:, None],
-        "appearance": np.stack(looks),
-        "prompt_embeds": prompt_embeds,
+    makers: dict[str, Callable[[], NDArray[np.float32]]] = {
+        "colour": lambda: colours,
+        "noise": lambda: np.stack([noise(seed, latent) for seed in seeds]),
+        "grain": lambda: np.stack([noise(seed, (1, *size_hw), GRAIN) for seed in seeds]),
+        "severity": lambda: np.array(severities, dtype=np.float32)[:, None],
+        "appearance": lambda: np.stack(looks),
+        "prompt_embeds": lambda: prompt_embeds,
     }
+    return {name: make() for name, make in makers.items() if taken is None or name in taken}
 
 
 def noise(seed: int, shape: tuple[int, int, int], stream: int = 0) -> NDArray[np.float32]:
