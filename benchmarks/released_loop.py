@@ -147,7 +147,7 @@ class ReleasedLoop:
         learner.discriminator.requires_grad_(True)
 
     def step(self, given: Inputs) -> None:
-        learner, (batch, _, _) = self.learner, given
+        learner, batch = self.learner, given[0]
         self._update(learner.optimizer, self._reconstruction(given))
         fake = self._forward(given)
         verdict = self._realness(fake, batch)

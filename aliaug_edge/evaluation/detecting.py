@@ -15,6 +15,7 @@ from pathlib import Path
 from aliaug_edge import crops
 from aliaug_edge.data.samples import Sample
 from aliaug_edge.errors import AliAugError
+from aliaug_edge.evaluation.allocator import keep_freed_memory
 from aliaug_edge.evaluation.conditions import Condition
 from aliaug_edge.evaluation.detector.base import Detector, DetectorDivergedError, Lesson
 from aliaug_edge.evaluation.folds import Fold
@@ -204,3 +205,4 @@ def _in_processes(pieces: Sequence[Piece], workers: int) -> Iterator[Piece]:
 def _prepare_worker() -> None:
     """Ctrl-C ends it in silence."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    keep_freed_memory()
