@@ -32,6 +32,10 @@ class AutoEngine:
         return self._engine.name
 
     @property
+    def made_by(self) -> Mapping[str, str]:
+        return self._engine.made_by
+
+    @property
     def inputs(self) -> tuple[TensorSpec, ...]:
         return self._engine.inputs
 

@@ -19,12 +19,17 @@ class Engine(Protocol):
         generated = engine.infer({"image": image, ...})["generated"]
 
     `name` says runtime and device ("onnxruntime-cpu"); it goes into reports and samples.jsonl.
+    `made_by` is what else equal bytes depend on and no Python package's version tells, such as the
+    plans that TensorRT runs; complete once entered.
     `inputs` and `outputs` are the graph's tensors as the bundle declares them, with the free
     dimensions replaced by numbers where the engine was opened at a fixed size.
     """
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def made_by(self) -> Mapping[str, str]: ...
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]: ...

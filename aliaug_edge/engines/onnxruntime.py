@@ -96,6 +96,11 @@ class OnnxRuntimeEngine:
         return f"onnxruntime-{self._device}"
 
     @property
+    def made_by(self) -> Mapping[str, str]:
+        """Nothing: ONNX Runtime is a Python package."""
+        return {}
+
+    @property
     def inputs(self) -> tuple[TensorSpec, ...]:
         return self._inputs
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
+import sys
 from collections.abc import Callable, Sequence
 
 from aliaug_edge.bundle import Bundle
@@ -37,7 +38,8 @@ def find_plans(
     """The plans that run `graph` here at `size_hw` and `batch`, as (stage, read) in their order.
 
     The generator may be one fused engine or the three stages; the stages are taken where both are
-    there. `read` gives the plan's bytes and checks them. `lean` says that the runtime here is
+    there. `read` gives the plan's bytes and checks them; where the best plan for a stage proves
+    damaged it gives the next that fits, and says so. `lean` says that the runtime here is
     TensorRT's lean one.
 
     Raises:
@@ -74,13 +76,33 @@ def _plan(
             problems.append(error)
     chosen = [made for made in fitting if _holds(bundle, made.header, size_hw, batch)]
     if chosen:  # a static engine before one with a range, an engine of this version first
-        best = min(chosen, key=lambda made: _preference(made, here))
-        return graph, functools.partial(best.read)
+        chosen.sort(key=lambda made: _preference(made, here))
+        return graph, functools.partial(_first_sound, chosen)
     if fitting:
         raise EngineError(_not_built_for(graph, fitting, size_hw, batch))
     if problems:
         raise problems[0]
     raise EngineError(f"no {graph} engine in {bundle.root}: run {build_command(bundle)}")
+
+
+def _first_sound(engines: Sequence[Stored]) -> bytes:
+    """The first plan that is what its header says.
+
+    Raises:
+        EngineError: none is; about the first.
+    """
+    first: EngineError | None = None
+    for made in engines:
+        try:
+            plan = made.read()
+        except EngineError as error:
+            first = first or error
+            continue
+        if first is not None:
+            print(f"{made.subject} takes its place: {first}", file=sys.stderr)
+        return plan
+    assert first is not None
+    raise first
 
 
 def _check_lean(made: Stored) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import sys
 from collections import OrderedDict
@@ -83,6 +84,7 @@ class TensorRtEngine:
         self.trt = trt or import_runtime()
         self._stack = contextlib.ExitStack()
         self._log = Log()
+        self._digest = hashlib.sha256()  # of the plans in use
         self._steps: tuple[Step, ...] = ()
         self._ready: OrderedDict[tuple[Shape, ...], Ready] = OrderedDict()
 
@@ -90,6 +92,12 @@ class TensorRtEngine:
     def name(self) -> str:
         """ "tensorrt"."""
         return NAME
+
+    @property
+    def made_by(self) -> Mapping[str, str]:
+        """TensorRT's version, which pip does not know where apt installed it, and the plans' hash:
+        a plan that was built again may compute with other kernels."""
+        return {"TensorRT": self.trt.__version__, "plans": self._digest.hexdigest()}
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -187,9 +195,13 @@ class TensorRtEngine:
             raise TensorRtError(start_problem(self.trt.__version__, self._log.take())) from error
         if hasattr(runtime, "engine_host_code_allowed"):  # version-compatible plans carry code
             runtime.engine_host_code_allowed = True
-        return [
-            load_stage(self.trt, runtime, name, read(), self._log) for name, read in self._plans
-        ]
+        self._digest = hashlib.sha256()
+        stages = []
+        for name, read in self._plans:
+            plan = read()
+            self._digest.update(plan)
+            stages.append(load_stage(self.trt, runtime, name, plan, self._log))
+        return stages
 
     def _check_specs(self) -> None:
         """Whether the plans together are the graph that bundle.json describes."""

@@ -18,6 +18,7 @@ class TorchEngine:
 
     def __init__(self, stage: Stage, *, bf16: bool = False, channels_last: bool = False) -> None:
         self.name = "torch" + ("-bf16" if bf16 else "") + ("-nhwc" if channels_last else "")
+        self.made_by: Mapping[str, str] = {}
         self.inputs = stage.inputs
         self.outputs = stage.outputs
         self._module = stage.module.eval()

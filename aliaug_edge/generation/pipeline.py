@@ -95,9 +95,11 @@ class Pipeline:
 
     def engine_name(self) -> str:
         """The name of the engine in use; opens the first one when none is open yet."""
-        if not self._runners:
-            self._runner(self.bundle.sizes[0])
-        return next(iter(self._runners.values())).name
+        return self._first().name
+
+    def made_by(self) -> Mapping[str, str]:
+        """`Engine.made_by` of the engine in use; opens the first one when none is open yet."""
+        return self._first().made_by
 
     def generate(
         self,
@@ -143,6 +145,11 @@ class Pipeline:
 
     def _run(self, jobs: Sequence[PasteJob], size_hw: tuple[int, int]) -> list[Answer]:
         return self._runner(size_hw).run(jobs, f"bundle {self.bundle.name}")
+
+    def _first(self) -> Runner:
+        if not self._runners:
+            self._runner(self.bundle.sizes[0])
+        return next(iter(self._runners.values()))
 
     def _runner(self, size_hw: tuple[int, int]) -> Runner:
         with self._turn:

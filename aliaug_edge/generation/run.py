@@ -216,7 +216,8 @@ def _maker(pipeline: Pipeline) -> dict[str, str]:
     what computes and encodes."""
     versions = {package: version_of(package) for package in MAKERS}
     installed = {package: version for package, version in versions.items() if version}
-    return {"engine": pipeline.engine_name(), "aliaug-edge": __version__, **installed}
+    engine = {"engine": pipeline.engine_name(), **pipeline.made_by()}
+    return {**engine, "aliaug-edge": __version__, **installed}
 
 
 def _request_document(job: Job, requests: Sequence[Request]) -> dict[str, Any]:

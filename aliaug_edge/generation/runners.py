@@ -73,10 +73,14 @@ class BusyClock:
 
 
 class Runner(Protocol):
-    """A generator at one size. `name` is its engine's; `subject` begins the messages."""
+    """A generator at one size. `name` and `made_by` are its engine's; `subject` begins the
+    messages."""
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def made_by(self) -> Mapping[str, str]: ...
 
     def run(self, jobs: Sequence[PasteJob], subject: str) -> list[Answer]:
         """The model's answers to `jobs`, whose windows have its size.
@@ -98,6 +102,10 @@ class ArrayRunner:
     @property
     def name(self) -> str:
         return self._engine.name
+
+    @property
+    def made_by(self) -> Mapping[str, str]:
+        return self._engine.made_by
 
     def run(self, jobs: Sequence[PasteJob], subject: str) -> list[Answer]:
         """See `Runner.run`."""
@@ -122,15 +130,21 @@ class ArrayRunner:
 class DeviceRunner:
     """TensorRT: uint8 in and out, the copies of one thread beside the computing of another."""
 
-    def __init__(self, name: str, pipeline: PastePipeline, batch: int, clock: BusyClock) -> None:
-        self._name = name
+    def __init__(
+        self, engine: Engine, pipeline: PastePipeline, batch: int, clock: BusyClock
+    ) -> None:
+        self._engine = engine
         self._pipeline = pipeline
         self._batch = batch
         self._clock = clock
 
     @property
     def name(self) -> str:
-        return self._name
+        return self._engine.name
+
+    @property
+    def made_by(self) -> Mapping[str, str]:
+        return self._engine.made_by
 
     def run(self, jobs: Sequence[PasteJob], subject: str) -> list[Answer]:
         """See `Runner.run`."""
@@ -161,7 +175,7 @@ def open_runner(
         if pipeline is None:
             yield ArrayRunner(engine, clock)
         else:
-            yield DeviceRunner(engine.name, pipeline, batch or 1, clock)
+            yield DeviceRunner(engine, pipeline, batch or 1, clock)
 
 
 def _paste_pipeline(

@@ -240,6 +240,28 @@ def test_an_index_that_leaves_its_folder_is_refused(bundle: Bundle, folder: Path
         find_plans(bundle, "encoder", HERE, (64, 64), 1)
 
 
+def test_where_a_plan_is_damaged_the_next_that_fits_takes_its_place(
+    bundle: Bundle, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wide = header(
+        plan="encoder-range.plan",
+        plan_sha256=hashlib.sha256(PLAN[::-1]).hexdigest(),
+        profile={"image": Profile((1, 3, 64, 64), (1, 3, 64, 64), (1, 3, 128, 128))},
+    )
+    (folder / wide.plan).write_bytes(PLAN[::-1])
+    add_engine(bundle, folder, "encoder-range", wide)
+    ((_, read),) = find_plans(bundle, "encoder", HERE, (64, 64), 1)
+    assert read() == PLAN and capsys.readouterr().err == ""
+    (folder / header().plan).write_bytes(PLAN[:-1])
+    assert read() == PLAN[::-1]
+    said = capsys.readouterr().err
+    assert said.startswith("engine encoder-range takes its place: engine encoder-64x64-b1 is dam")
+    assert said.count("\n") == 1
+    (folder / wide.plan).unlink()
+    with pytest.raises(EngineError, match="engine encoder-64x64-b1 is damaged"):
+        read()
+
+
 def test_a_plan_that_nothing_vouches_for_is_never_found(bundle: Bundle, folder: Path) -> None:
     (folder / INDEX).unlink()
     with pytest.raises(EngineError, match=r"no encoder engine in .* run `ali-aug build"):

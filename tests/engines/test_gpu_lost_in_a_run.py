@@ -10,9 +10,11 @@ from PIL import Image
 from support.gpu.enums import CUresult
 from support.gpu.here import Here
 from support.gpu.rig import STAGED, rig
+from support.gpu.tensorrt import plans
 
 from aliaug_edge.bundle import Bundle
 from aliaug_edge.engines.cuda_errors import GpuError, GpuLostError, GpuMemoryError
+from aliaug_edge.errors import OutputError
 from aliaug_edge.generation.request import RunSettings
 from aliaug_edge.generation.run import generate_dataset
 
@@ -76,3 +78,31 @@ def test_finished_samples_stay_and_the_run_resumes_with_the_same_bytes(
     assert made_files(tmp_path / "cut") == finished
     sheets = [(tmp_path / name / "samples.jsonl").read_bytes() for name in ("cut", "whole")]
     assert sheets[0] == sheets[1]
+
+
+def test_a_run_is_not_continued_with_another_tensorrt_or_other_plans(
+    bundle: Bundle, good_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where apt installed TensorRT, no Python package tells its version."""
+    out, settings = tmp_path / "out", RunSettings(count=COUNT, engine="tensorrt")
+
+    def generate(version: str, fails_at: int | None = None, batch: int = 4) -> None:
+        with rig(version=version) as gpu:
+            found = plans(bundle, STAGED, batch=batch)
+            Here(monkeypatch, gpu).has_plans(*STAGED)
+            monkeypatch.setattr("aliaug_edge.engines.select.find_plans", lambda *_, **__: found)
+            if fails_at is not None:
+                code = CUresult.CUDA_ERROR_ECC_UNCORRECTABLE
+                gpu.driver.fail("cuGraphLaunch", code, fails_at)
+            generate_dataset(bundle, settings, out, good_dir, threads=1)
+
+    with pytest.raises(GpuLostError):
+        generate("10.3", fails_at=3)
+    before = made_files(out)
+    with pytest.raises(OutputError, match=r"begun with TensorRT 10\.3, now it is 10\.13; "):
+        generate("10.13")
+    with pytest.raises(OutputError, match=r"begun with plans [0-9a-f]{64}, now it is"):
+        generate("10.3", batch=5)
+    assert before and made_files(out) == before
+    generate("10.3")
+    assert len(made_files(out)) > len(before)

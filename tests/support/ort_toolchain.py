@@ -86,6 +86,7 @@ class PlanEngine:
             for name, sides in built_for["profile"].items()
         }
         self._spec, self.name = spec, f"plan {graph}"
+        self.made_by: Mapping[str, str] = {}
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
