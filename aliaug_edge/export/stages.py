@@ -151,7 +151,8 @@ def example_inputs(
     for spec in stage.inputs:
         shape = [bound[d] if isinstance(d, str) else d for d in spec.shape]
         values = torch.rand(shape, generator=generator)
-        tensors.append((values > 0.5).float() if spec.name == "mask" else values)
+        values = (values > 0.5).float() if spec.name == "mask" else values
+        tensors.append(values.to(getattr(torch, spec.dtype)))
     return tensors
 
 

@@ -2,8 +2,8 @@
 
 The exporter of the package traces FP32 and halves the graph by what it measures on real inputs.
 Here the weights are FP16 before the graph is traced, with normalisation in FP32: random weights
-have no real inputs, and it takes half the disk and time. Inputs and outputs stay FP32, as
-everywhere.
+have no real inputs, and it takes half the disk and time. Inputs and outputs stay FP32 but for the
+taps between encoder and decoder, as in an exported bundle.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from aliaug_edge import files
 from aliaug_edge.bundle import PROMPTS, ClassSpec, GraphSpec, save_manifest, spec_document
 from aliaug_edge.export.fuse import write_fused
+from aliaug_edge.export.half import MASK_TAP, TAP
 from aliaug_edge.export.onnx import export_stage
 from aliaug_edge.export.stages import (
     GRAPHS,
     LATENT_FACTOR,
     STAGES,
+    Stage,
     example_inputs,
     size_multiple,
     stage_of,
@@ -34,6 +36,7 @@ from aliaug_edge.export.stages import (
 from aliaug_edge.export.weights import share_weights
 from aliaug_edge.model.conditioning import paint
 from aliaug_edge.model.generator import Generator, new_generator
+from aliaug_edge.tensors import TensorSpec
 
 from .settings import Settings
 
@@ -78,8 +81,7 @@ def write_bundle(generator: Generator, folder: Path, settings: Settings) -> Path
     with files.staged_dir(folder) as staged:
         graphs = {}
         for name in STAGES:
-            stage = stage_of(halved, name)
-            stage = dataclasses.replace(stage, module=_FloatSeams(stage.module))
+            stage = _with_float_seams(stage_of(halved, name))
             graphs[name] = export_stage(stage, multiple, staged / "onnx" / f"{name}.onnx")
         whole = stage_of(halved, "generator")
         fused = GraphSpec("onnx/generator.onnx", whole.inputs, whole.outputs)
@@ -106,16 +108,33 @@ def flops(generator: Generator, side: int) -> dict[str, int]:
     return counts
 
 
-class _FloatSeams(nn.Module):
-    """A stage in FP16 with FP32 inputs and outputs."""
+def _with_float_seams(stage: Stage) -> Stage:
+    """A stage of an FP16 model as a bundle has it: FP32 inputs and outputs, FP16 taps."""
 
-    def __init__(self, stage: nn.Module) -> None:
+    def typed(specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+        return tuple(
+            dataclasses.replace(s, dtype="float16") if s.name.startswith((TAP, MASK_TAP)) else s
+            for s in specs
+        )
+
+    outputs = typed(stage.outputs)
+    kinds = [getattr(torch, spec.dtype) for spec in outputs]
+    return Stage(stage.name, _FloatSeams(stage.module, kinds), typed(stage.inputs), outputs)
+
+
+class _FloatSeams(nn.Module):
+    """A stage in FP16 that takes any dtype and gives `kinds`."""
+
+    def __init__(self, stage: nn.Module, kinds: list[torch.dtype]) -> None:
         super().__init__()
         self.stage = stage
+        self.kinds = kinds
 
     def forward(self, *tensors: Tensor) -> Any:
         made = self.stage(*(tensor.half() for tensor in tensors))
-        return tuple(t.float() for t in made) if isinstance(made, tuple) else made.float()
+        several = made if isinstance(made, tuple) else (made,)
+        typed = tuple(t.to(kind) for t, kind in zip(several, self.kinds, strict=True))
+        return typed if isinstance(made, tuple) else typed[0]
 
 
 class _FloatNorm(nn.Module):
