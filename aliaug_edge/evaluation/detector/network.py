@@ -50,8 +50,9 @@ class EnlargedConv(nn.Module):
     the nearest pixel: (B, `width`, 2H, 2W) from (B, `deep`, H, W) and (B, `shallow`, 2H, 2W).
 
     A pixel enlarged is a 2x2 square of ones, and convolving that with the kernel first leaves one
-    transposed convolution: the same sums without the large tensors between them, in half the time
-    of a training step on a CPU. `weight` is laid out as the plain convolution's.
+    transposed convolution: the same sums without the large tensors between them, in about half the
+    time on a CPU (45 ms instead of 80 for the three of a step of 24 crops, forward and backward, on
+    one core of a busy AMD EPYC). `weight` is laid out as the plain convolution's.
     """
 
     def __init__(self, deep: int, shallow: int, width: int) -> None:
