@@ -177,7 +177,7 @@ def opened(name: str, bundle: Bundle, base: str, feeds: Feeds) -> Infer:
     if name == OURS:
         return our_engine(bundle, feeds)
     if name.startswith("torch"):
-        return torch_engine(name, bundle, base)
+        return torch_engine(name, bundle, base, feeds)
     return openvino_engine(name, bundle, feeds)
 
 
@@ -187,10 +187,12 @@ def our_engine(bundle: Bundle, feeds: Feeds) -> Infer:
     return lambda given: engine.infer(given)["generated"]
 
 
-def torch_engine(name: str, bundle: Bundle, base: str) -> Infer:
+def torch_engine(name: str, bundle: Bundle, base: str, feeds: Feeds) -> Infer:
+    """What the bundle is too old to take is fed as zeros: a base of its age has no weights there
+    (PSNR tells)."""
     import torch
 
-    from aliaug_edge.export.stages import stage_of
+    from aliaug_edge.export.stages import free_dimensions, stage_of
     from aliaug_edge.export.torch_engine import TorchEngine
     from aliaug_edge.model.base import generator_from, load_base
 
@@ -198,7 +200,14 @@ def torch_engine(name: str, bundle: Bundle, base: str) -> Infer:
     generator = generator_from(load_base(base), bundle.conditioning).eval()  # type: ignore[arg-type]
     settings = {"bf16": "bf16" in name, "channels_last": "nhwc" in name}
     engine = TorchEngine(stage_of(generator, "generator"), **settings).__enter__()
-    return lambda given: engine.infer(given)["generated"]
+    _, _, height, width = feeds["image"].shape
+    bound = free_dimensions(1, (height, width))
+    newer = {
+        spec.name: np.zeros([bound.get(d, d) for d in spec.shape], np.float32)  # type: ignore[call-overload]
+        for spec in engine.inputs
+        if spec.name not in feeds
+    }
+    return lambda given: engine.infer({**newer, **given})["generated"]
 
 
 def openvino_engine(name: str, bundle: Bundle, feeds: Feeds) -> Infer:

@@ -15,6 +15,7 @@ import numpy as np
 from common import print_card, print_json
 
 from aliaug_edge import crops
+from aliaug_edge.assets import resolve_bundle
 from aliaug_edge.bundle import load_bundle
 from aliaug_edge.data.load import load_pair
 from aliaug_edge.data.reader import load_dataset
@@ -25,12 +26,12 @@ ASKED_DB = 30.0
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("bundle", type=Path)
+    parser.add_argument("bundle", help="a folder, or tiny")
     parser.add_argument("data", type=Path)
     parser.add_argument("--pool", default="train")
     arguments = parser.parse_args()
     card = print_card()
-    bundle = load_bundle(arguments.bundle)
+    bundle = load_bundle(resolve_bundle(arguments.bundle))
     samples = [
         s
         for s in load_dataset(arguments.data, pool=arguments.pool).defects("test")

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import json
 import os
 import statistics
 import threading
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
+from common import print_card, print_json
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
@@ -98,6 +98,7 @@ def timed(work: Any) -> float:
 
 
 def main() -> None:
+    card = print_card()
     model = conv_graph()
     feed = {"x": np.random.default_rng(1).normal(size=(1, CHANNELS, SIDE, SIDE)).astype(np.float32)}
     cores = len(os.sched_getaffinity(0))
@@ -117,7 +118,6 @@ def main() -> None:
                 if number:  # the first round is warm-up
                     found.setdefault((use, threads, spinning), []).append(seconds * 1000 / RUNS)
             del run, opened
-    print(f"{cores} cores, onnxruntime {onnxruntime.__version__}, load {os.getloadavg()[0]:.1f}")
     rows = []
     for (use, threads, spinning), values in sorted(found.items()):
         quartiles = statistics.quantiles(values, n=4)
@@ -126,7 +126,7 @@ def main() -> None:
             f"{use:22} threads {threads}  spinning {spinning!s:5}  p25 {quartiles[0]:6.1f}  "
             f"p50 {quartiles[1]:6.1f}  p75 {quartiles[2]:6.1f} ms per run"
         )
-    print(json.dumps({"cores": cores, "onnxruntime": onnxruntime.__version__, "rows": rows}))
+    print_json("session_settings", card, rows=rows)
 
 
 PHOTO = np.random.default_rng(2).normal(128, 12, (256, 512)).clip(0, 255).astype(np.uint8)
