@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from aliaug_edge.bundle import Bundle
-from aliaug_edge.errors import AliAugError
 from aliaug_edge.evaluation.photos import Photo
 from aliaug_edge.evaluation.pools.placements import Placement
 from aliaug_edge.generation.pipeline import Pipeline
@@ -41,10 +41,36 @@ def generate_pool(
 ) -> Generated:
     """One photo per placement and way of blending, made, judged and retried as `generate` does.
 
+    Where the limits let nothing pass, everything is kept and a line on stderr says so: what such a
+    generator is worth, the detectors say. `rejected` then still names what the limits found.
+
     Raises:
-        AliAugError: the bundle does not offer a class, or nothing was kept.
+        AliAugError: the bundle does not offer a class.
     """
-    jobs = {blend: _job(bundle, blend, len(placements), seed, engine) for blend in blends}
+    ways = (seed, engine, threads, progress)
+    made = _pool(bundle, placements, blends, "calibrated", *ways)
+    if not placements or made.photos[blends[0]]:
+        return made
+    first = next(iter(made.rejected.values()))
+    print(
+        f"bundle {bundle.name}: none of {len(placements)} insertions passed its quality limits "
+        f"(first: {first}); all are kept: train longer or on more defects",
+        file=sys.stderr,
+    )
+    return Generated(_pool(bundle, placements, blends, "off", *ways).photos, made.rejected)
+
+
+def _pool(
+    bundle: Bundle,
+    placements: Sequence[Placement],
+    blends: Sequence[str],
+    quality: str,
+    seed: int,
+    engine: str,
+    threads: int | None,
+    progress: Progress | None,
+) -> Generated:
+    jobs = {blend: _job(bundle, blend, len(placements), seed, engine, quality) for blend in blends}
     photos: dict[str, list[Photo]] = {blend: [] for blend in blends}
     rejected: dict[str, str] = {}
     with Pipeline(bundle, engine, threads) as pipeline:
@@ -61,11 +87,6 @@ def generate_pool(
                     )
             if progress is not None:
                 progress(done, len(placements))
-    if placements and not photos[blends[0]]:
-        raise AliAugError(
-            f"bundle {bundle.name}: none of {len(placements)} insertions passed its quality "
-            f"limits (first: {next(iter(rejected.values()))}); train longer or on more defects"
-        )
     return Generated(photos, rejected)
 
 
@@ -90,7 +111,10 @@ def _made(job: Job, placement: Placement, seed: int, pipeline: Pipeline) -> Resu
     return result
 
 
-def _job(bundle: Bundle, blend: str, count: int, seed: int, engine: str) -> Job:
-    settings = RunSettings(count=max(1, count), seed=seed, blend=blend, labels=(), engine=engine)
+def _job(bundle: Bundle, blend: str, count: int, seed: int, engine: str, quality: str) -> Job:
+    settings = RunSettings(
+        count=max(1, count), seed=seed, blend=blend, labels=(), engine=engine, quality=quality
+    )
     sources = Sources(None, None, (64, 64))
-    return Job(bundle, check_settings(settings, bundle), sources, {}, bundle.quality())
+    limits = bundle.quality() if quality == "calibrated" else None
+    return Job(bundle, check_settings(settings, bundle), sources, {}, limits)
