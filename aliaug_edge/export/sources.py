@@ -110,7 +110,10 @@ def base_source(name: str, scratch: Path) -> ExportSource:
         embeds=_embeds(base, classes),
         scenes=_procedural_scenes(scratch),
         provenance={"base": _shown(name), "base_sha256": sha256, "training": None},
-        appearances=none_of(DEFECT_CLASSES),
+        appearances={
+            name: base.appearances.get(name, unknown)
+            for name, unknown in none_of(DEFECT_CLASSES).items()
+        },
     )
 
 

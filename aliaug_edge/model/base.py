@@ -3,7 +3,8 @@
 A base is a folder in diffusers' layout (`vae/ unet/ text_encoder/ tokenizer/ scheduler/`), a name
 on the model hub in that layout, or the word `tiny` for the one inside the package. A folder may
 carry `conditioning.safetensors`, skip and input convolutions that fit one conditioning; a generator
-with another conditioning starts those from zero.
+with another conditioning starts those from zero. With them goes `appearances.json`: what the
+defects looked like that they learned from.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer, PreTrainedTokenizerBase
 
 import aliaug_edge
+from aliaug_edge import appearances as looks
 from aliaug_edge import files
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.model.conditioning import Conditioning
@@ -49,6 +51,7 @@ class Base:
     scheduler: DDPMScheduler
     extras: dict[str, Tensor] = field(default_factory=dict, repr=False)
     extras_conditioning: Conditioning | None = None
+    appearances: looks.Appearances = field(default_factory=dict, repr=False)
 
     @property
     def alpha_bar(self) -> float:
@@ -92,7 +95,13 @@ def load_base(name: str) -> Base:
     for part in WEIGHTED:
         parts[part] = parts[part].float()
     extras, conditioning = _load_extras(folder)
-    base = Base(name=name, **parts, extras=extras, extras_conditioning=conditioning)
+    base = Base(
+        name=name,
+        **parts,
+        extras=extras,
+        extras_conditioning=conditioning,
+        appearances=_load_appearances(folder),
+    )
     _check_architecture(base)
     return base
 
@@ -148,6 +157,8 @@ def save_base(base: Base, folder: Path, *, half: bool = True) -> None:
                 staged / EXTRAS,
             )
             files.write_json(staged / EXTRAS_FACTS, {"conditioning": base.extras_conditioning})
+        if base.appearances:
+            files.write_text(staged / looks.FILE, looks.to_text(base.appearances))
 
 
 def generator_from(
@@ -218,6 +229,19 @@ def _load_extras(folder: Path) -> tuple[dict[str, Tensor], Conditioning | None]:
             "copy the base again, whole"
         ) from error
     return extras, conditioning
+
+
+def _load_appearances(folder: Path) -> looks.Appearances:
+    path = folder / looks.FILE
+    if not path.is_file():
+        return {}
+    try:
+        text = path.read_text(encoding="utf-8")
+        return looks.from_text(text, list(json.loads(text)))
+    except (OSError, LookupError, TypeError, ValueError) as error:
+        raise AliAugError(
+            f"{path} cannot be read ({_first_line(error)}); copy the base again, whole"
+        ) from error
 
 
 def _silence_loaders() -> None:

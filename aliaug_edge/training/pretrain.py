@@ -11,6 +11,7 @@ from typing import cast
 import torch
 
 from aliaug_edge import files
+from aliaug_edge.appearances import Appearances
 from aliaug_edge.data.procedural import DEFECT_CLASSES, MATERIALS
 from aliaug_edge.errors import AliAugError, OutputError
 from aliaug_edge.model import tiny
@@ -22,14 +23,20 @@ from aliaug_edge.training import parallel
 from aliaug_edge.training.loop import LoopSettings, run_loop
 from aliaug_edge.training.losses import LossWeights
 from aliaug_edge.training.pair_cache import pair_cache
-from aliaug_edge.training.procedural_pairs import draw_batch
+from aliaug_edge.training.procedural_pairs import draw_batch, drawn_appearances
 from aliaug_edge.training.step import new_learner
 
 SETTINGS = "settings.json"
 WEIGHTS = LossWeights(
-    inside=3.0, histogram=0.0, gradient=0.0, perceptual=0.0, adversarial=0.1, latent=0.01, label=0.2
+    inside=1.5,
+    histogram=1.5,
+    gradient=0.0,
+    perceptual=0.0,
+    latent=0.01,
+    label=0.2,
 )
 RECIPE = "pretrain.json"
+APPEARANCES_PER_CLASS = 48
 
 
 @dataclass(frozen=True)
@@ -40,8 +47,8 @@ class PretrainSettings:
     half the work; the last steps teach the surroundings.
     """
 
-    steps: int = 4400
-    coarse_steps: int = 4100
+    steps: int = 5200
+    coarse_steps: int = 4800
     crop: int = 128
     coarse_crop: int = 64
     batch_size: int = 8
@@ -133,7 +140,8 @@ def pretrain(settings: PretrainSettings, folder: Path, *, progress: bool = True)
         progress=progress,
     )
     if not (folder / "base").exists():  # it appears whole or not at all
-        _save(base, generator, settings, folder / "base")
+        looks = drawn_appearances(cache, APPEARANCES_PER_CLASS)
+        _save(base, generator, settings, looks, folder / "base")
     files.write_json(
         folder / RECIPE,
         {
@@ -201,7 +209,13 @@ def _start(generator: Generator, conditioning: Conditioning) -> None:
         torch.nn.init.zeros_(parameter)
 
 
-def _save(base: Base, generator: Generator, settings: PretrainSettings, folder: Path) -> None:
+def _save(
+    base: Base,
+    generator: Generator,
+    settings: PretrainSettings,
+    looks: Appearances,
+    folder: Path,
+) -> None:
     """Split the widened `conv_in` off, so that `unet/` stays a standard four-channel U-Net."""
     extras = extras_of(generator)
     narrow = tiny.new_unet()
@@ -218,6 +232,7 @@ def _save(base: Base, generator: Generator, settings: PretrainSettings, folder: 
             scheduler=base.scheduler,
             extras=extras,
             extras_conditioning=settings.conditioning,
+            appearances=looks,
         ),
         folder,
     )

@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 import torch
 
+from aliaug_edge import appearances, files
 from aliaug_edge.bundle import Bundle, GraphSpec, load_bundle
 from aliaug_edge.cli.train import export as export_command
 from aliaug_edge.data.procedural import DEFECT_CLASSES
@@ -157,6 +158,16 @@ def test_a_base_with_convolutions_of_its_own_is_a_source(tmp_path: Path) -> None
     assert source.provenance == {"base": "own", "base_sha256": sha256, "training": None}
     assert len(source.scenes) == 3
     assert all(scene.mask.any() for scene in source.scenes)
+
+
+def test_a_base_gives_its_bundle_the_appearances_that_it_knows(tmp_path: Path) -> None:
+    base = write_base(tmp_path / "own", conditioning="light")
+    known = np.array([[0.5, -1, -1, -1, 0.25, 0.125]], np.float32)
+    files.write_text(base / appearances.FILE, appearances.to_text({"chip": known, "pit": known}))
+    found = base_source(str(base), tmp_path).appearances
+    assert list(found) == list(DEFECT_CLASSES)  # a pit is not among the classes that it offers
+    assert np.array_equal(found["chip"], known)
+    assert len(found["crack"]) == 0
 
 
 def test_the_command_in_a_process_of_its_own_writes_the_same_bytes(

@@ -201,7 +201,7 @@ def test_the_whole_script_runs_in_small_on_the_cpu(tmp_path):
 
 @pytest.mark.slow
 def test_a_run_without_enough_time_still_prints_its_table_and_line():
-    done = run("--cpu", "--seconds", "12", seconds=120)
+    done = run("--cpu", "--seconds", "12", seconds=500)
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["missing"]
     assert "left out:" in done.stdout

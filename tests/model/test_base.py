@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKL
@@ -102,6 +104,25 @@ def test_extras_from_before_the_last_inputs_begin_those_at_zero() -> None:
     for weight in (*(skip.weight for skip in generator.skips[:-1]), generator.unet.conv_in.weight):
         assert bool((weight[:, :-2] == 1).all())
         assert not weight[:, -2:].any()
+
+
+def test_appearances_come_back_and_a_base_without_any_has_none(
+    base_dir: Path, tmp_path: Path
+) -> None:
+    assert load_base(str(base_dir)).appearances == {}
+    rows = np.array([[0.5, -1, -1, -0.75, 0.25, 0.125]], np.float32)
+    save_base(replace(micro_base(), appearances={"pit": rows}), tmp_path / "base")
+    loaded = load_base(str(tmp_path / "base"))
+    assert list(loaded.appearances) == ["pit"]
+    assert np.array_equal(loaded.appearances["pit"], rows)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"pit": [[1, 2]]}', '{"pit": [["a"]]}', "\udcff"])
+def test_damaged_appearances_are_one_line(broken: Path, text: str) -> None:
+    (broken / "appearances.json").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(AliAugError, match=r"appearances\.json cannot be read") as error:
+        load_base(str(broken))
+    assert one_line(error)
 
 
 def test_a_taken_folder_is_left_alone(tmp_path: Path) -> None:

@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 import torch
 
+from aliaug_edge.appearances import NUMBERS
 from aliaug_edge.data.procedural import DEFECT_CLASSES, MATERIALS
 from aliaug_edge.errors import AliAugError, OutputError
+from aliaug_edge.model.appearance import appearance_of
 from aliaug_edge.model.base import extras_of, generator_from, load_base
 from aliaug_edge.model.text import class_prompt
 from aliaug_edge.training import loop, pretrain
 from aliaug_edge.training.batch import class_colour
 from aliaug_edge.training.pair_cache import PairCache, pair_cache
 from aliaug_edge.training.pretrain import PretrainSettings, settings_for
-from aliaug_edge.training.procedural_pairs import draw_batch
+from aliaug_edge.training.procedural_pairs import draw_batch, drawn_appearances
 
 SETTINGS = PretrainSettings(
     steps=6,
@@ -131,6 +133,38 @@ def test_a_batch_shows_every_kind_of_sample(cache: PairCache) -> None:
         assert (prompt == "add a defect") == bool(by_colour[index])
         where = batch.mask[index].expand(3, -1, -1) == 0
         assert torch.equal(batch.image[index][where], batch.target[index][where])
+
+
+def test_defects_are_shown_in_more_ways_than_they_were_drawn(cache: PairCache) -> None:
+    """Other colours, another tone; some defects stronger, some of a colour of their own."""
+    batch = draw_batch(cache, 0, seed=0, size=128, crop=32)
+    drawn = drawn_appearances(cache, len(cache.severity))
+    levels = np.concatenate([rows[:, 1:4] for rows in drawn.values()])
+    shown = appearance_of(batch.target, batch.mask)[:, :3].numpy()
+    assert shown.min() < levels.min() - 0.2
+    assert np.ptp(shown, axis=1).max() > 2 * np.ptp(levels, axis=1).max()
+    assert batch.target.abs().max() <= 1
+
+
+def test_drawn_appearances_are_those_of_each_class(cache: PairCache) -> None:
+    drawn = drawn_appearances(cache, 2)
+    assert list(drawn) == list(DEFECT_CLASSES)
+    for index, name in enumerate(DEFECT_CLASSES):
+        first = np.flatnonzero(cache.defect_class == index)[:2]
+        assert drawn[name].shape == (len(first), 1 + NUMBERS)
+        assert drawn[name][:, 0] == pytest.approx(cache.severity[first])
+        for at, row in zip(first, drawn[name], strict=True):
+            image = torch.tensor(cache.defect[at]).permute(2, 0, 1)[None] / 127.5 - 1
+            mask = torch.tensor(cache.mask[at] > 0)[None, None].float()
+            assert row[1:] == pytest.approx(appearance_of(image, mask)[0].numpy(), abs=1e-4)
+
+
+def test_the_base_knows_what_its_defects_looked_like(folder: Path, cache: PairCache) -> None:
+    wanted = drawn_appearances(cache, pretrain.APPEARANCES_PER_CLASS)
+    known = load_base(str(folder / "base")).appearances
+    assert list(known) == sorted(DEFECT_CLASSES)
+    for name, rows in known.items():
+        assert rows == pytest.approx(wanted[name], abs=1e-4)
 
 
 def test_crops_look_at_the_defect(cache: PairCache) -> None:
