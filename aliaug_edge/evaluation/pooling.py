@@ -108,10 +108,11 @@ def _generated(
     bundle = trained_bundle(settings, fold, carrier, out, say)
     say(f"fold {fold.number}: {len(placements)} insertions, class by {carrier}")
     made = generate_pool(bundle, placements, blends, seed=settings.seed)
-    say(f"fold {fold.number}: kept {len(made.photos[blends[0]])} of {len(placements)}")
+    kept = len(made.photos[blends[0]])
+    say(f"fold {fold.number}: kept {kept} of {len(placements)}")
     files.write_json(
         rejected_path(out, fold.number, carrier),
-        {"asked": len(placements), "rejected": made.rejected},
+        {"asked": len(placements), "kept": kept, "rejected": made.rejected},
     )
     for blend, photos in made.photos.items():
         save_pool(photos, pool_dir(out, fold, f"generated-{carrier}-{blend}"))

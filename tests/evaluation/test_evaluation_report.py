@@ -267,6 +267,11 @@ def test_rejected_insertions_are_counted_by_what_failed(tmp_path):
     said = "2 empty insertion, 1 unreal texture"
     assert said in table_text(document)
     assert said in parsed(write_report(tmp_path)).text.replace("\u00a0", " ")
+    assert "kept all the same" not in table_text(document)
+    path.write_text(json.dumps({"asked": 3, "kept": 3, "rejected": reasons}))
+    document = summarise(tmp_path)
+    assert document["insertions"][0]["kept"] == 3
+    assert f"{said} (kept all the same)" in table_text(document)
     path.write_text('{"asked": 40}')
     with pytest.raises(DataError, match=r"rejected\.json is not what was written"):
         summarise(tmp_path)

@@ -22,6 +22,8 @@ def rejected_path(out: Path, fold: int, carrier: str) -> Path:
 def insertion_rows(out: Path, folds: int) -> list[dict[str, Any]]:
     """A row per generator that has made its pool: `asked`, `kept`, and rejected ones by signature.
 
+    Where none passed the limits, all were kept: `kept` is then `asked`, and so is their sum.
+
     Raises:
         DataError: a file of it is not what was written there.
     """
@@ -45,6 +47,6 @@ def _row(fold: int, path: Path) -> dict[str, Any]:
         "fold": fold,
         "carrier": path.parent.name,
         "asked": document["asked"],
-        "kept": document["asked"] - len(document["rejected"]),
+        "kept": document.get("kept", document["asked"] - len(document["rejected"])),
         "rejected": dict(sorted(reasons.items())),
     }

@@ -123,11 +123,17 @@ def insertion_table(document: Document) -> Table:
             f"fold {row['fold']}, class by {row['carrier']}",
             str(row["asked"]),
             str(row["kept"]),
-            ", ".join(f"{count} {name}" for name, count in row["rejected"].items()) or "none",
+            _rejected(row),
         ]
         for row in document["insertions"]
     ]
     return ["insertions", "asked", "kept", "rejected"], rows
+
+
+def _rejected(row: dict[str, Any]) -> str:
+    counts = ", ".join(f"{count} {name}" for name, count in row["rejected"].items())
+    all_the_same = row["rejected"] and row["kept"] == row["asked"]
+    return (counts or "none") + (" (kept all the same)" if all_the_same else "")
 
 
 def table_text(document: Document) -> str:
