@@ -53,6 +53,7 @@ def test_our_training_step_is_compared_with_the_released_loop() -> None:
         ("generate_overhead", ("tiny", "--count", "2", "--small", "2", "--large", "4")),
         ("generator_speed", ("tiny", "--sizes", "128", "--rounds", "1")),
         ("session_settings", ()),
+        ("untuned_rejects", ("tiny", "--count", "1")),
         ("conditionings", ("--steps", "2", "--count", "2", "--pairs", "12")),
     ],
 )

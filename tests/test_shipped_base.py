@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from aliaug_edge.appearances import drawn
 from aliaug_edge.data.procedural import DEFECT_CLASSES, render_pair
 from aliaug_edge.model.base import generator_from, load_base
-from aliaug_edge.model.conditioning import APPEARANCE
 from aliaug_edge.model.text import COLOUR_PROMPT, class_embeddings, class_prompt
 from aliaug_edge.training.batch import WHITE, class_colour, seeded
 
 SEEDS = range(60, 66)
+SEVERITY = 0.8
 COUNT = len(DEFECT_CLASSES)
 
 
@@ -36,6 +37,8 @@ def changes() -> dict[str, Tensor]:
         image = torch.from_numpy(pair.good.astype(np.float32)).permute(2, 0, 1) / 127.5 - 1
         mask = torch.from_numpy((pair.mask > 0).astype(np.float32))[None]
         noise = torch.randn(1, 4, 8, 8, generator=seeded(seed))
+        grain = torch.randn(1, 1, 64, 64, generator=seeded(seed))
+        looks = [drawn(base.appearances[name], SEVERITY, seed) for name in DEFECT_CLASSES]
         for carrier, means in found.items():
             embeds = class_embeddings(base.tokenizer, base.text_encoder, prompts[carrier])
             with torch.no_grad():
@@ -44,9 +47,9 @@ def changes() -> dict[str, Tensor]:
                     mask.expand(COUNT, -1, -1, -1),
                     colours[carrier],
                     noise.expand(COUNT, -1, -1, -1),
-                    torch.randn(COUNT, 1, 64, 64),  # it was pretrained before grain
-                    torch.full((COUNT, 1), 0.8),
-                    torch.zeros(COUNT, APPEARANCE),
+                    grain.expand(COUNT, -1, -1, -1),
+                    torch.full((COUNT, 1), SEVERITY),
+                    torch.from_numpy(np.stack(looks)),
                     embeds,
                 )
             change = ((output - image) * mask).sum(dim=(1, 2, 3)) / (3 * mask.sum())
