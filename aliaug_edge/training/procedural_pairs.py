@@ -101,7 +101,7 @@ def _turned(array: NDArray[np.uint8], turns: int, flip: bool) -> NDArray[np.uint
 
 
 def _levels(image: NDArray[np.uint8]) -> Floats:
-    return image.astype(np.float32) / 255
+    return image.astype(np.float32) / np.float32(255)
 
 
 def _restyled(good: Floats, defect: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
