@@ -10,7 +10,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from aliaug_edge.profiling.device import machine_card
+from aliaug_edge.quality.limits import Limits, judge, signature_scores
 
 LIBRARIES = ("onnxruntime", "torch", "openvino", "numpy", "pillow")
 ALI_AUG = str(Path(sys.executable).with_name("ali-aug"))
@@ -34,6 +37,14 @@ def print_card() -> dict[str, Any]:
 def print_json(name: str, card: dict[str, Any], **results: Any) -> None:
     """The one JSON line that ends a benchmark."""
     print(json.dumps({"benchmark": name, "machine": card, **results}, sort_keys=True))
+
+
+def failed_signature(
+    limits: Limits, defect_class: str, good: np.ndarray, result: np.ndarray, mask: np.ndarray
+) -> str | None:
+    """What `limits` reject `result` for; None where they let it pass."""
+    found = judge(limits, defect_class, signature_scores(limits, defect_class, good, result, mask))
+    return found.signature if found else None
 
 
 def median(values: list[float]) -> float:

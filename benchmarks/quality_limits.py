@@ -14,12 +14,12 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from common import print_card, print_json
+from common import failed_signature, print_card, print_json
 
 from aliaug_edge.data.reader import load_dataset
 from aliaug_edge.quality.broken import SHOWS, broken
 from aliaug_edge.quality.calibration import FALSE_REJECTS, Real, calibrate
-from aliaug_edge.quality.limits import Limits, judge, signature_scores
+from aliaug_edge.quality.limits import Limits
 from aliaug_edge.training import photos
 from aliaug_edge.training.reals import reals_of
 
@@ -119,9 +119,7 @@ def _caught(limits: Limits, reals: list[Real]) -> dict[str, dict[str, float]]:
 
 
 def _signature(limits: Limits, real: Real, result: np.ndarray) -> str | None:
-    scores = signature_scores(limits, real.defect_class, real.good, result, real.mask)
-    found = judge(limits, real.defect_class, scores)
-    return found.signature if found else None
+    return failed_signature(limits, real.defect_class, real.good, result, real.mask)
 
 
 def _milliseconds(limits: Limits, reals: list[Real]) -> float:

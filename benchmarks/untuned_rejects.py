@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 import numpy as np
-from common import print_card, print_json
+from common import failed_signature, print_card, print_json
 
 from aliaug_edge import assets
 from aliaug_edge.bundle import load_bundle
@@ -21,7 +21,7 @@ from aliaug_edge.data.procedural import DEFECT_CLASSES, Pair, render_pair
 from aliaug_edge.generation.blend import blend
 from aliaug_edge.generation.pipeline import Pipeline
 from aliaug_edge.imaging import is_grey
-from aliaug_edge.quality.limits import Limits, judge, signature_scores
+from aliaug_edge.quality.limits import Limits
 
 FIRST_SEED = 20_000_000  # of pretraining and of calibration there are none so high
 
@@ -69,9 +69,7 @@ def _answer(pipeline: Pipeline, pair: Pair) -> np.ndarray:
 
 
 def _signature(limits: Limits, pair: Pair, result: np.ndarray) -> str | None:
-    scores = signature_scores(limits, pair.defect_class, pair.good, result, pair.mask)
-    found = judge(limits, pair.defect_class, scores)
-    return found.signature if found else None
+    return failed_signature(limits, pair.defect_class, pair.good, result, pair.mask)
 
 
 def _rate(found: list[str | None]) -> float:
