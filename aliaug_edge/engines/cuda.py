@@ -41,7 +41,13 @@ class Cuda:
         self._ordinal = ordinal
         self._device: Any = None
         self._context: Any = None
-        self.lost = False
+        self._lost = ""
+
+    @property
+    def lost(self) -> bool:
+        """Whether an error has ended this process's hold on the GPU; every call fails from then
+        on."""
+        return bool(self._lost)
 
     def __enter__(self) -> Cuda:
         self._call(self._driver.cuInit, 0)
@@ -239,6 +245,8 @@ class Cuda:
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """The results of a binding; its first one is the status, raised when it is an error."""
+        if self._lost:  # as a driver does it: the other threads must not go on with what is cut off
+            raise GpuLostError(self._lost)
         code, *results = function(*arguments)
         if int(code):
             raise self._error(function.__name__, code)
@@ -251,7 +259,8 @@ class Cuda:
 
     def _error(self, function: str, code: Any) -> GpuError:
         error = error_of(function, str(getattr(code, "name", code)))
-        self.lost = self.lost or isinstance(error, GpuLostError)
+        if isinstance(error, GpuLostError):
+            self._lost = self._lost or str(error)
         return error
 
 

@@ -17,7 +17,7 @@ from support.gpu.rig import STAGED, Rig, rig
 
 from aliaug_edge import assets, crops
 from aliaug_edge.bundle import Bundle, load_bundle
-from aliaug_edge.engines.cuda_errors import GpuError
+from aliaug_edge.engines.cuda_errors import GpuError, GpuLostError
 from aliaug_edge.engines.jobs import PasteJob
 from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine
 from aliaug_edge.engines.paste import PastePipeline
@@ -227,6 +227,21 @@ def test_a_thread_that_fails_takes_no_place_from_the_others(bundle: Bundle) -> N
                     list(pipeline.paste([one] for one in jobs))
         found = [one for results in pipeline.paste([j] for j in jobs) for one in results]
     assert differing(found, on_cpu(bundle, jobs)) == 0
+
+
+def test_after_the_gpu_is_lost_in_one_thread_the_others_put_nothing_on_it(bundle: Bundle) -> None:
+    """What the lost run left on the streams still reads the slot that another would fill."""
+    told, one = [], job(bundle, 0)
+    with rig() as gpu, gpu.engine(bundle) as engine, PastePipeline(engine, SIZE) as pipeline:
+        list(pipeline.paste([[one]] * 4))  # from here on its graph is launched
+        gpu.driver.fail("cuGraphLaunch", CUresult.CUDA_ERROR_ECC_UNCORRECTABLE)
+        for _ in range(4):
+            with pytest.raises(GpuLostError) as caught:
+                list(pipeline.paste([[one]]))
+            told.append((str(caught.value), len(gpu.machine.trace)))
+        gpu.driver.lose()
+    assert "the GPU was lost in cuGraphLaunch (CUDA_ERROR_ECC_UNCORRECTABLE)" in told[0][0]
+    assert told == told[:1] * 4
 
 
 def test_a_good_image_is_encoded_once_for_all_its_defects(bundle: Bundle) -> None:
