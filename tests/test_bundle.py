@@ -98,6 +98,19 @@ def test_appearances_of_another_form_are_refused(folder: Path, text: str) -> Non
         load_bundle(folder)
 
 
+def test_a_bundle_older_than_backdrops_takes_the_plain_rule(folder: Path) -> None:
+    edit(folder, lambda document: document.pop("backdrop", None))
+    assert load_bundle(folder).backdrop == "plain"
+    edit(folder, lambda document: document.update(backdrop="uneven"))
+    assert load_bundle(folder).backdrop == "uneven"
+
+
+def test_a_backdrop_that_nobody_knows_is_refused_with_those_there_are(folder: Path) -> None:
+    edit(folder, lambda document: document.update(backdrop="velvet"))
+    with pytest.raises(BundleError, match="'velvet', expected one of none, plain, uneven"):
+        load_bundle(folder)
+
+
 def test_an_unknown_class_is_refused_with_those_there_are(folder: Path) -> None:
     with pytest.raises(BundleError, match=r"unknown defect class 'rust': .* offers crack, stain"):
         load_bundle(folder).class_spec("rust")

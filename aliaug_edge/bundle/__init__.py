@@ -8,8 +8,10 @@ anywhere, and a path that leaves the folder is refused.
 """
 
 from aliaug_edge.bundle.contract import (
+    BACKDROPS,
     MANIFEST,
     MASKS,
+    PLAIN_BACKDROP,
     PROMPTS,
     QUALITY,
     SCHEMA_VERSION,
@@ -22,8 +24,10 @@ from aliaug_edge.bundle.reading import load_bundle
 from aliaug_edge.bundle.writing import save_manifest, spec_document
 
 __all__ = [
+    "BACKDROPS",
     "MANIFEST",
     "MASKS",
+    "PLAIN_BACKDROP",
     "PROMPTS",
     "QUALITY",
     "SCHEMA_VERSION",

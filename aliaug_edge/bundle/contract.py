@@ -26,6 +26,8 @@ PROMPTS = "prompts.npz"
 MASKS = "masks.npz"
 QUALITY = "quality.json"
 WHITE = (1.0, 1.0, 1.0)
+BACKDROPS = ("none", "plain", "uneven")  # how boldly a part's background is told, least first
+PLAIN_BACKDROP = "plain"  # where no real defects say more
 _NOT_AS_EXPORTED = (
     OSError,
     LookupError,
@@ -61,6 +63,7 @@ class Bundle:
     `sizes` are the (height, width) in pixels that parity was proven at; generation uses only these.
     `conditioning` is paper | full | light, `label_carrier` text | colour | both | none,
     `precision` fp32 | fp16.
+    `backdrop` says by which of `BACKDROPS` the parts in its line's photos stand out.
     `sha256` is that of bundle.json, which vouches for every other file.
     """
 
@@ -81,6 +84,7 @@ class Bundle:
     provenance: Mapping[str, Any]
     prompts: Mapping[str, NDArray[np.float32]] = field(repr=False)
     appearances: looks.Appearances = field(repr=False)
+    backdrop: str = PLAIN_BACKDROP
 
     @property
     def class_names(self) -> tuple[str, ...]:

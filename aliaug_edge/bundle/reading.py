@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from aliaug_edge import appearances as looks
 from aliaug_edge import files
 from aliaug_edge.bundle.contract import (
+    BACKDROPS,
     MANIFEST,
+    PLAIN_BACKDROP,
     PROMPTS,
     SCHEMA_VERSION,
     Bundle,
@@ -135,7 +137,14 @@ def _bundle_from(
         provenance=document["provenance"],
         prompts=_load_prompts(root / PROMPTS, classes),
         appearances=_load_appearances(root, listed, [spec.name for spec in classes]),
+        backdrop=_backdrop(document.get("backdrop", PLAIN_BACKDROP)),
     )
+
+
+def _backdrop(name: object) -> str:
+    if name not in BACKDROPS:
+        raise ValueError(f"backdrop {name!r}, expected one of {', '.join(BACKDROPS)}")
+    return str(name)
 
 
 def _graph_from(entry: Mapping[str, Any]) -> GraphSpec:

@@ -100,6 +100,13 @@ def generate(
             "bundle knows; basic: only by the two limits above; off: keep everything."
         ),
     ] = "calibrated",
+    backdrop: Annotated[
+        str,
+        typer.Option(
+            help="What parts lie on, so that defects do not land there: none (the whole image is "
+            "the part), plain (one colour), uneven (light falls off); learned: as the bundle says."
+        ),
+    ] = "learned",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan; write nothing.")
     ] = False,
@@ -128,6 +135,7 @@ def generate(
         min_change=min_change,
         min_preservation=min_preservation,
         quality=quality,
+        backdrop=backdrop,
     )
     loaded = load_bundle(resolve_bundle(bundle))
     if label_carrier:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from aliaug_edge import imaging
+from aliaug_edge.bundle import PLAIN_BACKDROP
 from aliaug_edge.data.load import load_pair
 from aliaug_edge.data.samples import GOOD, Sample
+from aliaug_edge.generation.backdrop import choose
+from aliaug_edge.generation.part import borne_backdrops, part_mask
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +24,7 @@ class Photo:
 
     `name` is unique within a data set and stable: the file's path relative to the data folder, or
     what made a synthetic photo. `group` is the physical part; of a synthetic photo, that of the
-    good part it was made on.
+    good part it was made on. `backdrop`, one of `BACKDROPS`, tells the part from what lies behind.
     """
 
     name: str
@@ -28,6 +32,12 @@ class Photo:
     mask: NDArray[np.uint8]
     defect_class: str
     group: str
+    backdrop: str = PLAIN_BACKDROP
+
+    @functools.cached_property
+    def part(self) -> NDArray[np.bool_]:
+        """Pixels (H, W) of the part, as `generation.part` finds it."""
+        return part_mask(self.image, self.backdrop)
 
     @property
     def is_good(self) -> bool:
@@ -50,3 +60,14 @@ def read_photos(samples: Iterable[Sample], root: Path) -> Iterator[Photo]:
             image, mask = load_pair(sample)
         name = sample.image_path.relative_to(root).as_posix()
         yield Photo(name, image, mask, sample.defect_class, sample.group)
+
+
+def on_their_backdrop(
+    defects: Sequence[Photo], goods: Sequence[Photo]
+) -> tuple[list[Photo], list[Photo]]:
+    """The photos of one line, with the backdrop that `defects` bear out, as training finds it."""
+    found = choose(borne_backdrops(photo.image, photo.mask) for photo in defects)
+    return (
+        [replace(photo, backdrop=found) for photo in defects],
+        [replace(photo, backdrop=found) for photo in goods],
+    )

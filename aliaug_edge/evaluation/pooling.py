@@ -9,7 +9,7 @@ from aliaug_edge import files
 from aliaug_edge.evaluation.conditions import Condition
 from aliaug_edge.evaluation.folds import Fold
 from aliaug_edge.evaluation.generators import trained_bundle
-from aliaug_edge.evaluation.photos import Photo, read_photos
+from aliaug_edge.evaluation.photos import Photo, on_their_backdrop, read_photos
 from aliaug_edge.evaluation.pools.placements import Placement, plan_placements
 from aliaug_edge.evaluation.pools.store import save_pool
 from aliaug_edge.evaluation.protocol import EvaluationSettings, pool_size
@@ -50,7 +50,7 @@ def make_pools(
     if not missing:
         return
     defects = list(read_photos(fold.train, settings.data))
-    goods = _goods_that_fit(settings, fold)
+    defects, goods = on_their_backdrop(defects, _goods_that_fit(settings, fold))
     count = pool_size(fold, quick=settings.quick)
     placements = plan_placements(defects, goods, count, settings.seed)
     shown = {p.name.rpartition("/")[2]: p.good.image for p in placements[:SHOWN]}

@@ -158,6 +158,7 @@ def _manifest(
         "conditioning": source.merged.conditioning,
         "label_carrier": source.label_carrier,
         "precision": settings.precision,
+        "backdrop": source.backdrop,
         "classes": [spec_document(spec) for spec in source.classes],
         "sizes": [list(size) for size in settings.sizes],
         "latent": {

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from aliaug_edge import appearances, files, fingerprints, imaging
 from aliaug_edge.appearances import Appearances, none_of
-from aliaug_edge.bundle import MASKS, QUALITY, ClassSpec
+from aliaug_edge.bundle import BACKDROPS, MASKS, PLAIN_BACKDROP, QUALITY, ClassSpec
 from aliaug_edge.data.load import load_pair
 from aliaug_edge.data.procedural import DEFECT_CLASSES, render_pair
 from aliaug_edge.data.reader import load_dataset
@@ -36,7 +36,7 @@ from aliaug_edge.model.generator import Generator, new_generator
 from aliaug_edge.model.text import class_embeddings, class_prompt
 from aliaug_edge.quality.limits import from_document
 from aliaug_edge.training.config import CONFIG, TrainConfig, config_document, load_config
-from aliaug_edge.training.run_folder import ADAPTERS_DIR, CLASSES, check_base
+from aliaug_edge.training.run_folder import ADAPTERS_DIR, BACKDROP, CLASSES, check_base
 from aliaug_edge.training.scenes import load_scenes
 
 PARITY_SCENES = 3
@@ -48,7 +48,7 @@ class ExportSource:
 
     `embeds` (classes, 77, D) float32 follow the order of `classes`; `masks` are the arrays of
     masks.npz, `quality` the document of quality.json, `appearances` those of appearances.json;
-    `scenes` are real inputs for parity.
+    `backdrop` is one of `BACKDROPS`; `scenes` are real inputs for parity.
     """
 
     adapted: Generator
@@ -62,6 +62,7 @@ class ExportSource:
     masks: dict[str, NDArray[np.uint8]] = field(default_factory=dict)
     training_photos: bytes | None = None
     quality: dict[str, Any] | None = None
+    backdrop: str = PLAIN_BACKDROP
 
 
 def run_source(run_dir: Path) -> ExportSource:
@@ -88,6 +89,7 @@ def run_source(run_dir: Path) -> ExportSource:
         masks=_read_masks(run_dir / MASKS),
         training_photos=_read_training_photos(run_dir / fingerprints.FILE),
         quality=_read_quality(run_dir / QUALITY),
+        backdrop=_read_backdrop(run_dir / BACKDROP),
     )
 
 
@@ -208,6 +210,18 @@ def _read_quality(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise AliAugError(f"{path} cannot be read ({error!r}); train again") from error
     return document
+
+
+def _read_backdrop(path: Path) -> str:
+    if not path.is_file():  # a run of an earlier version
+        return PLAIN_BACKDROP
+    try:
+        name = json.loads(path.read_text(encoding="utf-8"))["backdrop"]
+        if name not in BACKDROPS:
+            raise ValueError(f"backdrop {name!r}")
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise AliAugError(f"{path} cannot be read ({error!r}); train again") from error
+    return str(name)
 
 
 def _read_training_photos(path: Path) -> bytes | None:

@@ -55,7 +55,7 @@ def alpha(mask: UInt8, mode: str, scale: float = 1.0) -> Floats:
     half = band // 2
     first, second = half - half // 2, half // 2
     ramp = grown(mask > 0, band - half).astype(np.int64)
-    ramp = _box_sum(_box_sum(ramp, first), second)
+    ramp = box_sum(box_sum(ramp, first), second)
     return (ramp / ((2 * first + 1) ** 2 * (2 * second + 1) ** 2)).astype(np.float32)
 
 
@@ -69,10 +69,10 @@ def band_px(mask: UInt8, scale: float = 1.0) -> int:
 
 def grown(mask: NDArray[np.bool_], radius: int) -> NDArray[np.bool_]:
     """`mask` grown by `radius` in Chebyshev distance."""
-    return _box_sum(mask.astype(np.int64), radius) > 0
+    return box_sum(mask.astype(np.int64), radius) > 0
 
 
-def _box_sum(values: NDArray[np.int64], radius: int) -> NDArray[np.int64]:
+def box_sum(values: NDArray[np.int64], radius: int) -> NDArray[np.int64]:
     """Sum over the (2 radius + 1)² neighbourhood; beyond the border the edge is repeated."""
     if radius == 0:
         return values

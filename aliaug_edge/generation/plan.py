@@ -74,7 +74,7 @@ def checked_plan(
         for name in settings.classes:
             folder_name(name)
     open_engine(bundle, engine=settings.engine)  # not entered: only to hear now if it cannot run
-    sources = Sources(images_dir, masks_dir, settings.procedural_hw)
+    sources = Sources(images_dir, masks_dir, settings.procedural_hw, settings.backdrop)
     requests = plan_requests(settings, bundle, sources.names, sources.mask_names)
     sources.check_masks(request.source_image for request in requests)
     limits = bundle.quality() if settings.quality == CALIBRATED else None

@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from aliaug_edge.bundle import Bundle
+from aliaug_edge.bundle import BACKDROPS, Bundle
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.generation.quality import MIN_CHANGE, MIN_PRESERVATION_DB
 
 BLENDS = ("none", "feather", "hard")
 CALIBRATED, BASIC, OFF = QUALITIES = ("calibrated", "basic", "off")
+LEARNED = "learned"  # a backdrop: that of the bundle
 PROCEDURAL = "procedural:"
 
 
@@ -31,8 +32,9 @@ class RunSettings:
     image's area, or None for the mask's own size. `severity` is (low, high) in [0, 1]. `min_change`
     is in grey levels, `min_preservation` in dB (see `quality`). `quality` is
     calibrated (also by the limits that real defects allow, where the bundle has them), basic (by
-    those two alone) or off (nothing is rejected). `procedural_hw` is the size of the
-    surfaces that are drawn when there is no folder of images.
+    those two alone) or off (nothing is rejected). `backdrop` is one of `BACKDROPS`, by which parts
+    are told from what lies behind them, or `LEARNED`. `procedural_hw` is the size of the surfaces
+    that are drawn when there is no folder of images.
     """
 
     count: int
@@ -48,6 +50,7 @@ class RunSettings:
     min_change: float = MIN_CHANGE
     min_preservation: float = MIN_PRESERVATION_DB
     quality: str = CALIBRATED
+    backdrop: str = LEARNED
     procedural_hw: tuple[int, int] = (256, 256)
 
 
@@ -82,7 +85,8 @@ def attempt_seed(seed: int, attempt: int) -> int:
 
 
 def check_settings(settings: RunSettings, bundle: Bundle) -> RunSettings:
-    """`settings` with its classes filled in, those to make and those that labels number.
+    """`settings` with what the bundle decides filled in: the classes, where none are named, and
+    the backdrop.
 
     Raises:
         BundleError: a class that the bundle does not offer.
@@ -111,13 +115,18 @@ def check_settings(settings: RunSettings, bundle: Bundle) -> RunSettings:
         raise AliAugError(
             f"--quality must be one of {', '.join(QUALITIES)}, got {settings.quality!r}"
         )
+    backdrop = bundle.backdrop if settings.backdrop == LEARNED else settings.backdrop
+    if backdrop not in BACKDROPS:
+        raise AliAugError(
+            f"--backdrop must be one of {', '.join((LEARNED, *BACKDROPS))}, got {backdrop!r}"
+        )
     _check_limit("--min-change", settings.min_change)
     _check_limit("--min-preservation", settings.min_preservation)
     _check_range("--severity", settings.severity, 0.0, 1.0)
     if settings.area is not None:
         _check_range("--area", settings.area, 1e-6, 0.9)
     classes = settings.classes or bundle.class_names
-    return replace(settings, classes=classes)
+    return replace(settings, classes=classes, backdrop=backdrop)
 
 
 def plan_requests(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from aliaug_edge import files, imaging
+from aliaug_edge.bundle import PLAIN_BACKDROP
 from aliaug_edge.data.procedural import render_surface
 from aliaug_edge.errors import DataError
 from aliaug_edge.generation.part import part_mask
@@ -36,14 +37,20 @@ class Source:
 
 
 class Sources:
-    """Reads good images by name, from `images_dir` or, without one, drawn surfaces."""
+    """Reads good images by name, from `images_dir` or, without one, drawn surfaces; by `backdrop`,
+    one of `BACKDROPS`, the part is told from what lies behind it."""
 
     def __init__(
-        self, images_dir: Path | None, masks_dir: Path | None, procedural_hw: tuple[int, int]
+        self,
+        images_dir: Path | None,
+        masks_dir: Path | None,
+        procedural_hw: tuple[int, int],
+        backdrop: str = PLAIN_BACKDROP,
     ) -> None:
         self.images_dir = images_dir
         self.masks_dir = masks_dir
         self._procedural_hw = procedural_hw
+        self._backdrop = backdrop
         self.names = _utf8_names(images_dir) if images_dir else []
         self.mask_names = self._paired_masks() if masks_dir else None
         self.load: Callable[[str], Source] = functools.lru_cache(maxsize=KEPT_DECODED)(self._load)
@@ -126,10 +133,10 @@ class Sources:
     def _load(self, name: str) -> Source:
         if name.startswith(PROCEDURAL):
             image = render_surface(int(name.removeprefix(PROCEDURAL)), *self._procedural_hw)
-            return Source(image, part_mask(image))
+            return Source(image, part_mask(image, self._backdrop))
         assert self.images_dir is not None
         image = imaging.load_image(self.images_dir / name)
-        return Source(image, part_mask(image))
+        return Source(image, part_mask(image, self._backdrop))
 
     def _sha256(self, name: str) -> str | None:
         """Of the image's file; None for a drawn surface, and where there is no reading it."""

@@ -20,6 +20,7 @@ from aliaug_edge.data.inpaint import MARGIN, RING, dilate, inpaint
 from aliaug_edge.data.load import load_pair
 from aliaug_edge.data.samples import Sample
 from aliaug_edge.errors import DataError
+from aliaug_edge.generation.part import borne_backdrops
 from aliaug_edge.mask_bank import MaskShape, shape_at
 
 UInt8 = NDArray[np.uint8]
@@ -51,7 +52,7 @@ class Defect:
     `shapes` are the same defects' outlines at full size. `severity` is the rank of the contrast
     within the class, in (0, 1), so that a severity drawn uniformly at generation reproduces the
     strengths that were seen; `read_defect` puts the contrast itself there. `group` names the
-    physical part.
+    physical part; by each of `backdrops` the defects lie on it.
     """
 
     defect_class: str
@@ -59,6 +60,7 @@ class Defect:
     shapes: tuple[MaskShape, ...]
     severity: float
     group: str
+    backdrops: frozenset[str] = frozenset()
 
 
 def read_defect(sample: Sample, crop: int, rng: np.random.Generator) -> tuple[Defect, Path | None]:
@@ -81,7 +83,14 @@ def read_defect(sample: Sample, crop: int, rng: np.random.Generator) -> tuple[De
         spots += [(patch, _within(box, region, factor, patch.mask)) for box in inside]
     shapes = tuple(_owned(shape_at(mask, box)) for box in boxes)
     return (
-        Defect(sample.defect_class, tuple(spots), shapes, _contrast(patches), sample.group),
+        Defect(
+            sample.defect_class,
+            tuple(spots),
+            shapes,
+            _contrast(patches),
+            sample.group,
+            borne_backdrops(image, mask),
+        ),
         sample.good_path if other else None,
     )
 

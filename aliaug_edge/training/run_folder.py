@@ -18,6 +18,7 @@ from aliaug_edge.training.config import CONFIG, TrainConfig, config_document, lo
 from aliaug_edge.training.loop import METRICS, SAMPLES_DIR
 
 CLASSES = "classes.json"
+BACKDROP = "backdrop.json"
 BASE = "base.json"
 ADAPTERS_DIR = "adapters"
 SCENES_DIR = "scenes"
@@ -25,6 +26,7 @@ _WRITTEN = (
     CONFIG,
     BASE,
     CLASSES,
+    BACKDROP,
     EXTRAS,
     MASKS,
     APPEARANCES,

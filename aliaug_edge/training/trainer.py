@@ -19,6 +19,7 @@ from aliaug_edge.data.fewer import fewer_defects
 from aliaug_edge.data.reader import load_dataset
 from aliaug_edge.data.samples import Dataset
 from aliaug_edge.errors import AliAugError
+from aliaug_edge.generation.backdrop import choose
 from aliaug_edge.mask_bank import pack
 from aliaug_edge.model.adapters import add_adapters, save_adapters, trainable_parameters
 from aliaug_edge.model.base import EXTRAS, base_sha256, extras_of, generator_from, load_base
@@ -41,6 +42,7 @@ from aliaug_edge.training.precision import autocast_for
 from aliaug_edge.training.reals import save_limits
 from aliaug_edge.training.run_folder import (
     ADAPTERS_DIR,
+    BACKDROP,
     CLASSES,
     check_base,
     claimed,
@@ -59,8 +61,9 @@ def train(
 
     The folder ends with `config.json`, `base.json` (which weights it started from),
     `classes.json`, `adapters/{unet,vae}` in PEFT's format, `conditioning.safetensors`, `masks.npz`
-    (shapes for placement), `training_photos.npz` (fingerprints of what it learned from), `scenes/`
-    (photos for parity), `metrics.jsonl`, `samples/`.
+    (shapes for placement), `backdrop.json` (how parts stand out in its photos),
+    `training_photos.npz` (fingerprints of what it learned from), `scenes/` (photos for parity),
+    `metrics.jsonl`, `samples/`.
 
     Raises:
         DataError: the data is not usable. OutputError: `run_dir` holds something else.
@@ -221,6 +224,7 @@ def _save(generator: Generator, config: TrainConfig, source: DefectSource, run_d
     files.write_text(
         run_dir / appearances.FILE, appearances.to_text(learned_appearances(source, config.size))
     )
+    save_backdrop(run_dir, source)
     save_limits(run_dir, (d for items in source.defects.values() for d in items), config.size)
     seen = ((name, imaging.load_image(path)) for name, path in source.photos.items())
     files.write_bytes(
@@ -238,6 +242,12 @@ def _save(generator: Generator, config: TrainConfig, source: DefectSource, run_d
             for name in source.classes
         ],
     )
+
+
+def save_backdrop(run_dir: Path, source: DefectSource) -> None:
+    """Write by which rule the parts in the run's own photos stand out from their background."""
+    found = choose(defect.backdrops for items in source.defects.values() for defect in items)
+    files.write_json(run_dir / BACKDROP, {"backdrop": found})
 
 
 def save_extras(run_dir: Path, generator: Generator) -> None:

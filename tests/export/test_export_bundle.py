@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from aliaug_edge.appearances import NUMBERS, from_text
-from aliaug_edge.bundle import Bundle, load_bundle
+from aliaug_edge.bundle import BACKDROPS, Bundle, load_bundle
 from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine
 from aliaug_edge.errors import AliAugError, BundleError, OutputError, ParityError
 from aliaug_edge.export import fuse, weights
@@ -311,6 +311,28 @@ def test_a_run_of_an_earlier_version_asks_for_no_appearance(run_dir: Path, tmp_p
     run = Path(shutil.copytree(run_dir, tmp_path / "run"))
     (run / "appearances.json").unlink()
     assert all(len(rows) == 0 for rows in run_source(run).appearances.values())
+
+
+def test_the_bundle_knows_by_which_rule_its_line_s_parts_stand_out(
+    run_dir: Path, fp32: Bundle, tmp_path: Path
+) -> None:
+    assert fp32.backdrop == json.loads((run_dir / "backdrop.json").read_text())["backdrop"]
+    run = Path(shutil.copytree(run_dir, tmp_path / "run"))
+    for name in BACKDROPS:
+        (run / "backdrop.json").write_text(json.dumps({"backdrop": name}))
+        assert run_source(run).backdrop == name
+    (run / "backdrop.json").unlink()  # a run of an earlier version
+    assert run_source(run).backdrop == "plain"
+
+
+@pytest.mark.parametrize("content", ['{"backdrop": "velvet"}', "{}", '{"backdrop', "[]", "3"])
+def test_an_unreadable_backdrop_of_a_run_is_one_clear_line(
+    run_dir: Path, tmp_path: Path, content: str
+) -> None:
+    run = Path(shutil.copytree(run_dir, tmp_path / "run"))
+    (run / "backdrop.json").write_text(content)
+    with pytest.raises(AliAugError, match=r"backdrop\.json cannot be read .*; train again$"):
+        run_source(run)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aliaug_edge.generation.part import connected, part_mask
+from aliaug_edge.generation.backdrop import connected
+from aliaug_edge.generation.part import part_mask
 
 
 def disc_on(background: int, part: int, noise: float = 3.0) -> tuple[np.ndarray, np.ndarray]:

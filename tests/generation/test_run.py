@@ -17,7 +17,7 @@ from aliaug_edge import __version__, imaging
 from aliaug_edge.bundle import load_bundle
 from aliaug_edge.engines import open_engine
 from aliaug_edge.engines.installed import version_of
-from aliaug_edge.errors import BundleError, DataError, OutputError
+from aliaug_edge.errors import AliAugError, BundleError, DataError, OutputError
 from aliaug_edge.generation.plan import plan_run
 from aliaug_edge.generation.request import RunSettings
 from aliaug_edge.generation.run import generate_dataset
@@ -50,6 +50,49 @@ def test_every_request_is_a_line_and_the_counts_add_up(bundle, good_dir, tmp_pat
             "contrast_to_texture",
         }
     assert not list(out.rglob(".*"))
+
+
+@pytest.fixture
+def lit_from_one_side(tmp_path: Path) -> tuple[Path, np.ndarray]:
+    """Photos of a rough part on a backdrop whose light falls off, and where the part is."""
+    folder, (y, x) = tmp_path / "lit", np.mgrid[:160, :200]
+    folder.mkdir()
+    part = (abs(y - 80) < 45) & (abs(x - 105) < 60)
+    for number in range(3):
+        rng = np.random.default_rng(number)
+        grain = np.kron(rng.normal(90, 25, (40, 50)), np.ones((4, 4)))
+        values = np.where(part, grain, 210 - 0.4 * x) + rng.normal(0, 2, part.shape)
+        pixels = np.clip(values, 0, 255).astype(np.uint8)[..., None].repeat(3, axis=2)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder, part
+
+
+@pytest.mark.parametrize(
+    ("learned", "asked", "beside"),
+    [
+        ("uneven", "learned", False),
+        ("plain", "learned", True),
+        ("plain", "uneven", False),
+        ("uneven", "none", True),
+    ],
+)
+def test_defects_stay_on_the_part_by_the_bundle_s_rule_or_the_one_asked_for(
+    bundle, lit_from_one_side, tmp_path, learned, asked, beside
+):
+    images, part = lit_from_one_side
+    settings = replace(SETTINGS, count=16, backdrop=asked, quality="off", area=(0.005, 0.01))
+    generate_dataset(replace(bundle, backdrop=learned), settings, tmp_path / "out", images)
+    masks = [imaging.load_mask(tmp_path / "out" / r["mask"]) for r in lines(tmp_path / "out")]
+    outside = [float((~part)[mask > 0].mean()) for mask in masks]
+    assert (max(outside) > 0.5) == beside
+    if not beside:
+        assert max(outside) < 0.1
+
+
+def test_a_rule_that_nobody_knows_is_refused_before_anything_is_written(bundle, good_dir, tmp_path):
+    with pytest.raises(AliAugError, match="--backdrop must be one of learned, none, plain, uneven"):
+        generate_dataset(bundle, replace(SETTINGS, backdrop="velvet"), tmp_path / "out", good_dir)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_kept_image_differs_from_its_source_only_around_its_mask(bundle, good_dir, tmp_path):

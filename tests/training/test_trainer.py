@@ -19,7 +19,11 @@ import torch
 from PIL import Image
 
 from aliaug_edge import files
+from aliaug_edge.data.load import load_pair
+from aliaug_edge.data.reader import load_dataset
 from aliaug_edge.errors import AliAugError, DataError, OutputError
+from aliaug_edge.generation.backdrop import choose
+from aliaug_edge.generation.part import borne_backdrops
 from aliaug_edge.imaging import load_image
 from aliaug_edge.model.base import save_base
 from aliaug_edge.model.conditioning import CONDITIONINGS
@@ -37,6 +41,7 @@ RESULT = (
     "adapters/vae/adapter_config.json",
     "adapters/vae/adapter_model.safetensors",
     "appearances.json",
+    "backdrop.json",
     "base.json",
     "classes.json",
     "conditioning.safetensors",
@@ -91,6 +96,15 @@ def test_a_finished_run_holds_its_result_logs_and_samples(finished: Path) -> Non
     with np.load(finished / "masks.npz", allow_pickle=False) as masks:
         assert {key.split("/")[0] for key in masks.files} == {"0", "1"}
     assert json.loads((finished / "classes.json").read_text())[0]["train_defects"] > 0
+
+
+def test_a_run_notes_by_which_rule_the_parts_in_its_own_photos_stand_out(
+    finished: Path, new_config: NewConfig
+) -> None:
+    dataset = load_dataset(Path(new_config().data))
+    photos = [load_pair(sample) for sample in dataset.defects("train")]
+    expected = choose(borne_backdrops(image, mask) for image, mask in photos)
+    assert json.loads((finished / "backdrop.json").read_text()) == {"backdrop": expected}
 
 
 def test_the_same_config_gives_the_same_bytes(

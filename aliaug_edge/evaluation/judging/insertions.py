@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from aliaug_edge import crops
 from aliaug_edge.evaluation.judging.features import UInt8, largest_part
-from aliaug_edge.evaluation.photos import Photo
+from aliaug_edge.evaluation.photos import Photo, on_their_backdrop
 from aliaug_edge.evaluation.pools.placements import Placement, plan_placements
 from aliaug_edge.generation.blend import blend
 from aliaug_edge.generation.pipeline import Pipeline
@@ -42,6 +42,7 @@ def held_out_placements(
     Raises:
         DataError: no defects, no good photos, or a defect finds no place.
     """
+    defects, goods = on_their_backdrop(defects, goods)
     alone = [replace(photo, mask=largest_part(photo.mask)) for photo in defects]
     classes = {photo.defect_class for photo in alone}
     return plan_placements(alone, goods, per_class * len(classes), seed)

@@ -16,7 +16,7 @@ import numpy as np
 from aliaug_edge import crops
 from aliaug_edge.data.samples import GOOD
 from aliaug_edge.evaluation.judging.features import UInt8, largest_part, middle_of
-from aliaug_edge.evaluation.photos import Photo
+from aliaug_edge.evaluation.photos import Photo, on_their_backdrop
 from aliaug_edge.evaluation.pools.copy_paste import paste
 from aliaug_edge.evaluation.pools.placements import Placement, plan_placements
 from aliaug_edge.generation.request import stable_seed
@@ -37,6 +37,7 @@ def lesson_places(
     Raises:
         DataError: no defects, no good photos, or a defect finds no place.
     """
+    defects, goods = on_their_backdrop(defects, goods)
     return plan_placements(alone(defects), goods, count, seed)
 
 

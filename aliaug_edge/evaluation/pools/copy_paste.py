@@ -9,7 +9,6 @@ from aliaug_edge.evaluation.photos import Photo
 from aliaug_edge.evaluation.pools.placements import Placement
 from aliaug_edge.evaluation.pools.surroundings import Floats, UInt8, greyed, surface_level
 from aliaug_edge.generation.blend import LUMA
-from aliaug_edge.generation.part import part_mask
 from aliaug_edge.imaging import is_grey
 
 FEATHER_PX = 1.2  # standard deviation of the edge's fall, outwards from the mask
@@ -28,7 +27,7 @@ def paste(placement: Placement) -> Photo:
     if is_grey(good.image):
         patch = greyed(patch)
         level = np.repeat(level @ LUMA, 3)
-    here = surface_level(good.image, mask, mask, part_mask(good.image))
+    here = surface_level(good.image, mask, mask, good.part)
     pasted = patch.astype(np.float32) + (here - level)
     weight = _feathered(mask)[..., None]
     mixed = good.image + weight * (pasted - good.image)

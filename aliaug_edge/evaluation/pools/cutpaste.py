@@ -16,7 +16,6 @@ from PIL import Image, ImageEnhance
 
 from aliaug_edge.evaluation.photos import Photo
 from aliaug_edge.evaluation.pools.surroundings import ANOMALY, Bools, UInt8, in_turn, require_goods
-from aliaug_edge.generation.part import part_mask
 from aliaug_edge.generation.request import stable_seed
 
 PATCH_AREA = (0.02, 0.15)  # of the image
@@ -61,7 +60,7 @@ def _defective(name: str, good: Photo, scar: bool, rng: np.random.Generator) -> 
     if scar:
         piece, shape = _turned(piece, shape, float(rng.uniform(-SCAR_DEGREES, SCAR_DEGREES)))
     piece, shape = piece[: hw[0], : hw[1]], shape[: hw[0], : hw[1]]
-    top, left = _place(shape > 0, part_mask(good.image), rng)
+    top, left = _place(shape > 0, good.part, rng)
     view = np.s_[top : top + shape.shape[0], left : left + shape.shape[1]]
     image, mask = good.image.copy(), np.zeros(hw, np.uint8)
     image[view] = np.where(shape[..., None] > 0, piece, image[view])

@@ -30,7 +30,6 @@ from aliaug_edge.evaluation.pools.surroundings import (
     in_turn,
     require_goods,
 )
-from aliaug_edge.generation.part import part_mask
 from aliaug_edge.generation.request import stable_seed
 from aliaug_edge.imaging import is_grey
 
@@ -105,7 +104,7 @@ def _fade(t: Floats) -> Floats:
 def _defective(
     name: str, good: Photo, textures: Iterator[UInt8], rng: np.random.Generator
 ) -> Photo:
-    hit = _region(rng, part_mask(good.image))
+    hit = _region(rng, good.part)
     before = good.image[hit].astype(np.float32)
     for _ in range(TEXTURES_TRIED):
         texture = _fitted(next(textures), good.image, rng)

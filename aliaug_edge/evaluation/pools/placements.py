@@ -28,7 +28,6 @@ from aliaug_edge.evaluation.pools.surroundings import (
 )
 from aliaug_edge.evaluation.pools.warp import carried_borders, carried_defect, drawn_pose
 from aliaug_edge.generation.bending import bent, drawn_bend, reach_px
-from aliaug_edge.generation.part import part_mask
 from aliaug_edge.generation.placement import (
     INSIDE_PART,
     SHRINK,
@@ -98,13 +97,12 @@ def plan_placements(
         name: in_turn(items, _rng(seed, "defects", name)) for name, items in sorted(real.items())
     }
     surfaces = in_turn(goods, _rng(seed, "goods"))
-    parts: dict[int, Bools] = {}
     names = list(turns)
     placements = []
     for index in range(count):
         rng = _rng(seed, "placement", index)
         turn = turns[names[index % len(names)]]
-        placements.append(_next(f"placement/{index:06d}", turn, surfaces, parts, rng))
+        placements.append(_next(f"placement/{index:06d}", turn, surfaces, rng))
     return placements
 
 
@@ -126,17 +124,16 @@ def _defects(photo: Photo) -> list[_Defect]:
     parts = components(photo.mask)
     least = max(LEAST_PIXELS, LEAST_AREA * max(part.area for part in parts))
     kept = [part for part in parts if part.area >= least] or [max(parts, key=lambda p: p.area)]
-    surface = part_mask(photo.image)
-    return [_defect(photo, component, surface) for component in kept]
+    return [_defect(photo, component) for component in kept]
 
 
-def _defect(photo: Photo, component: Component, surface: Bools) -> _Defect:
+def _defect(photo: Photo, component: Component) -> _Defect:
     """The component with, for now, its contrast in grey levels as its severity."""
     box = Window(component.top, component.left, *component.pixels.shape)
     view = np.s_[box.top : box.top + box.height, box.left : box.left + box.width]
     alone = np.zeros_like(photo.mask)
     alone[view] = np.where(component.pixels, 255, 0)
-    level = surface_level(photo.image, alone, photo.mask, surface)
+    level = surface_level(photo.image, alone, photo.mask, photo.part)
     contrast = float(np.abs(photo.image[alone > 0].astype(np.float32) - level).mean())
     borders = shape_at(alone, box).borders
     return _Defect(photo, alone[view].copy(), box, borders, level, contrast)
@@ -151,16 +148,12 @@ def _ranked(items: list[_Defect]) -> list[_Defect]:
 
 
 def _next(
-    name: str,
-    turn: Iterator[_Defect],
-    surfaces: Iterator[Photo],
-    parts: dict[int, Bools],
-    rng: np.random.Generator,
+    name: str, turn: Iterator[_Defect], surfaces: Iterator[Photo], rng: np.random.Generator
 ) -> Placement:
     """The first of the next defects that finds a place."""
     for _ in range(DEFECTS_TRIED):
         defect = next(turn)
-        if (found := _somewhere(name, defect, surfaces, parts, rng)) is not None:
+        if (found := _somewhere(name, defect, surfaces, rng)) is not None:
             return found
     raise PlacementError(
         f"{DEFECTS_TRIED} defects in turn, the last at {defect.box.left}, {defect.box.top} of "
@@ -170,18 +163,12 @@ def _next(
 
 
 def _somewhere(
-    name: str,
-    defect: _Defect,
-    surfaces: Iterator[Photo],
-    parts: dict[int, Bools],
-    rng: np.random.Generator,
+    name: str, defect: _Defect, surfaces: Iterator[Photo], rng: np.random.Generator
 ) -> Placement | None:
     """`defect` on the first of the next good photos that has room for it."""
     for _ in range(GOODS_TRIED):
         good = next(surfaces)
-        if id(good) not in parts:
-            parts[id(good)] = part_mask(good.image)
-        placed = _on(good.image.shape, parts[id(good)], defect, rng)
+        placed = _on(good.image.shape, good.part, defect, rng)
         if placed is not None:
             source, level = defect.photo, defect.level
             return Placement(
