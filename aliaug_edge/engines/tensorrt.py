@@ -229,9 +229,9 @@ class TensorRtEngine:
         """
         with contextlib.ExitStack() as stack:
             memory = stack.enter_context(Memory(self.cuda))
-            chain = make_chain(self.trt, memory, self._steps, shapes, self._scratch, self.stream)
-            fields = chain.tensors.layout.fields
             given = [TensorSpec(s.name, s.dtype, shapes[s.name]) for s in self._inputs]
+            chain = make_chain(self.trt, memory, self._steps, given, self._scratch, self.stream)
+            fields = chain.tensors.layout.fields
             made = [TensorSpec(s.name, s.dtype, fields[s.name].shape) for s in self._outputs]
             first = next((shapes[n] for n in ("image", "mask") if n in shapes), (1, 1, 1, 1))
             ready = Ready(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from support.bundles import make_bundle
 from support.gpu.enums import CUresult
-from support.gpu.full import make_full_bundle
+from support.gpu.full import make_full_bundle, make_paper_bundle
 from support.gpu.rig import STAGED, Rig, rig
 
 from aliaug_edge import assets, crops
@@ -346,8 +346,10 @@ def test_after_a_run_that_was_left_early_or_failed_the_next_one_is_right(bundle:
             assert differing(again, on_cpu(bundle, jobs)) == 0
 
 
-def test_bundles_whose_mask_is_encoded_too_run_the_encoder_twice(tmp_path: Path) -> None:
-    bundle = load_bundle(make_full_bundle(tmp_path / "full"))
+@pytest.mark.parametrize("make", [make_full_bundle, make_paper_bundle])
+def test_bundles_whose_mask_is_encoded_too_run_the_encoder_twice(make: Any, tmp_path: Path) -> None:
+    """Although no stage of theirs asks for the colour, nor one of `paper` for the mask."""
+    bundle = load_bundle(make(tmp_path / "bundle"))
     jobs = [job(bundle, seed, photo=seed // 2) for seed in range(5)]
     with rig() as gpu:
         found = pasted(gpu, bundle, jobs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 import typer
 from PIL import Image
 from support.bundles import make_bundle
+from support.gpu.full import make_full_bundle, make_paper_bundle
 from support.gpu.here import Here
 from support.gpu.rig import STAGED, rig
 from typer.testing import CliRunner
@@ -107,6 +109,22 @@ def test_the_dataset_is_that_of_the_cpu(
     counts = {gpu.machine.ran.count(step) for step in steps}
     assert len(counts) == 1
     assert len(made) <= counts.pop() <= sum(record["tries"] for record in made)
+
+
+@pytest.mark.parametrize("make", [make_full_bundle, make_paper_bundle])
+def test_bundles_whose_mask_is_encoded_make_the_dataset_of_the_cpu(
+    make: Any, good_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No stage of theirs reads the colour that the mask is painted in."""
+    other = load_bundle(make(tmp_path / "bundle"))
+    settings = RunSettings(count=6, engine="onnxruntime-cpu", quality="off")
+    generate_dataset(other, settings, tmp_path / "cpu", good_dir)
+    with rig() as gpu:
+        Here(monkeypatch, gpu).has_plans(*STAGED)
+        settings = replace(settings, engine="tensorrt")
+        generate_dataset(other, settings, tmp_path / "gpu", good_dir)
+    assert levels_apart(tmp_path / "gpu", tmp_path / "cpu") <= 1
+    assert gpu.machine.ran.count("cut") >= 6
 
 
 def test_a_good_image_is_encoded_once_for_all_its_defects(
