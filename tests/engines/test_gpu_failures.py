@@ -221,6 +221,23 @@ def test_work_that_cannot_be_captured_is_enqueued_call_by_call() -> None:
         cuda.drop_stream(stream)
 
 
+def test_an_engine_that_tensorrt_refuses_in_a_capture_runs_call_by_call(
+    bundle: Bundle, feeds: Arrays
+) -> None:
+    with rig() as gpu:
+        with gpu.engine(bundle) as engine:
+            expected = engine.infer(feeds)["generated"]
+        gpu.driver.failures.uncapturable = True
+        gpu.machine.trace.clear()
+        with gpu.engine(bundle) as engine:
+            for _ in range(3):
+                assert np.array_equal(engine.infer(feeds)["generated"], expected)
+            (why,) = engine.graphs.refused.values()
+        assert "not permitted when stream is capturing" in why
+        assert gpu.machine.trace.count("encoder") == 3
+        assert "graph" not in gpu.machine.trace
+
+
 def test_the_machine_itself_finds_what_a_gpu_would_hide() -> None:
     """The rules that the other tests rely on, each broken once."""
     with rig() as gpu, Cuda(gpu.bindings) as cuda:

@@ -346,6 +346,14 @@ def test_after_a_run_that_was_left_early_or_failed_the_next_one_is_right(bundle:
             assert differing(again, on_cpu(bundle, jobs)) == 0
 
 
+def test_where_tensorrt_cannot_be_captured_the_patches_are_the_same(bundle: Bundle) -> None:
+    jobs = [job(bundle, seed, photo=seed // 2) for seed in range(4)]
+    with rig() as gpu:
+        gpu.driver.failures.uncapturable = True
+        assert differing(pasted(gpu, bundle, jobs), on_cpu(bundle, jobs)) == 0
+        assert "graph" not in gpu.machine.trace
+
+
 @pytest.mark.parametrize("make", [make_full_bundle, make_paper_bundle])
 def test_bundles_whose_mask_is_encoded_too_run_the_encoder_twice(make: Any, tmp_path: Path) -> None:
     """Although no stage of theirs asks for the colour, nor one of `paper` for the mask."""

@@ -6,11 +6,13 @@ from support.gpu.enums import CUresult
 
 
 class Failures:
-    """`fail` lets one call fail, `lose` every call from then on."""
+    """`fail` lets one call fail, `lose` every call from then on. `uncapturable` says that a layer
+    of every TensorRT engine does what no capture allows."""
 
     def __init__(self) -> None:
         self._failing: dict[str, tuple[int, CUresult]] = {}
         self.lost: CUresult | None = None
+        self.uncapturable = False
 
     def fail(self, function: str, code: CUresult, after: int = 0) -> None:
         """The call of `function` after `after` good ones answers `code`."""

@@ -16,6 +16,7 @@ import numpy as np
 import onnxruntime
 
 from aliaug_edge.bundle import Bundle
+from support.gpu.failures import Failures
 from support.gpu.machine import Machine, RuleBroken, Work
 
 SCRATCH = 1 << 16
@@ -76,8 +77,8 @@ def plans(
     return [(stage, reader(stage)) for stage in stages]
 
 
-def fake_tensorrt(machine: Machine, version: str = "10.3") -> Any:
-    """The module."""
+def fake_tensorrt(machine: Machine, failures: Failures, version: str = "10.3") -> Any:
+    """The module; `failures` are the driver's."""
     module = SimpleNamespace(
         __version__=version,
         ILogger=ILogger,
@@ -86,15 +87,16 @@ def fake_tensorrt(machine: Machine, version: str = "10.3") -> Any:
     )
     if version != "8.6":
         module.ExecutionContextAllocationStrategy = ExecutionContextAllocationStrategy
-    module.Runtime = lambda logger: Runtime(machine, version, logger)
+    module.Runtime = lambda logger: Runtime(machine, failures, version, logger)
     return module
 
 
 class Runtime:
-    def __init__(self, machine: Machine, version: str, logger: Any) -> None:
+    def __init__(self, machine: Machine, failures: Failures, version: str, logger: Any) -> None:
         if not getattr(logger, "ready", False):
             raise RuleBroken("a logger whose base is not initialised crashes in TensorRT")
-        self.machine, self.version, self.logger = machine, version, logger
+        self.machine, self.failures = machine, failures
+        self.version, self.logger = version, logger
         self.engine_host_code_allowed = False
 
     def say(self, message: str) -> None:
@@ -240,9 +242,13 @@ class _Context:
             return self._refuse(f"no address for {missing}")
         if self.scratch is None or self.scratch[1] < self.engine.document["scratch"]:
             return self._refuse("no scratch memory, or too little")
-        capturing = self.machine.stream(stream).captured is not None
+        found = self.machine.stream(stream)
+        capturing = found.captured is not None
         if capturing and not self.settled:
             raise RuleBroken("TensorRT has to run once after a change of shape before a capture")
+        if capturing and self.engine.runtime.failures.uncapturable:
+            found.invalid = True
+            return self._refuse("Cuda Runtime (operation not permitted when stream is capturing)")
         self.settled = True
         with self.machine.turn:
             self.machine.put(stream, self._work())
