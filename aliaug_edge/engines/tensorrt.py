@@ -21,6 +21,7 @@ from aliaug_edge.engines.chain import PAINTED, Chain, Step, make_chain, outer_in
 from aliaug_edge.engines.cuda import Cuda
 from aliaug_edge.engines.graph import Graphs
 from aliaug_edge.engines.kernels import Kernels, Sizes
+from aliaug_edge.engines.lost import lost_gpu_first
 from aliaug_edge.engines.packages import tensorrt_install
 from aliaug_edge.engines.shapes import bind_specs, free_dimensions
 from aliaug_edge.engines.stage import Log, Shape, Stage, TensorRtError, load_stage
@@ -113,7 +114,8 @@ class TensorRtEngine:
             self.stream = self.cuda.new_stream()
             stack.callback(self.cuda.drop_stream, self.stream)
             self.memory = stack.enter_context(Memory(self.cuda))
-            self._steps = steps_of(self._load_stages())
+            with lost_gpu_first(self.cuda, self.stream):
+                self._steps = steps_of(self._load_stages())
             stack.callback(self._drop_stages)
             self._check_specs()
             self._scratch = self._new_scratch()
@@ -180,7 +182,8 @@ class TensorRtEngine:
             colour = tensors.at("colour")
             target = tensors.at(PAINTED)
             self.kernels().paint(tensors.at("mask"), colour, target, ready.sizes, self.stream)
-        ready.chain.enqueue(self.stream, first)
+        with lost_gpu_first(self.cuda, self.stream):
+            ready.chain.enqueue(self.stream, first)
 
     def kernels(self) -> Kernels:
         """Our own kernels, compiled when first asked for."""
@@ -229,6 +232,7 @@ class TensorRtEngine:
         """
         with contextlib.ExitStack() as stack:
             memory = stack.enter_context(Memory(self.cuda))
+            stack.enter_context(lost_gpu_first(self.cuda, self.stream))
             given = [TensorSpec(s.name, s.dtype, shapes[s.name]) for s in self._inputs]
             chain = make_chain(self.trt, memory, self._steps, given, self._scratch, self.stream)
             fields = chain.tensors.layout.fields

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from aliaug_edge.engines.gpu import GpuProbe
@@ -22,6 +23,14 @@ from aliaug_edge.engines.packages import (
 
 OLDEST = (8, 5)
 MODULES = ("tensorrt", "tensorrt_lean", "tensorrt_dispatch")
+_MEMORY_WORDS = (
+    "out of memory",
+    "outofmemory",
+    "insufficient memory",
+    "not enough free memory",
+    "could not be allocated",
+    "cannot allocate",
+)
 _CUDA_OF = {
     f"tensorrt{kind}-cu{major}": major
     for kind in ("", "-lean", "-dispatch")
@@ -84,6 +93,12 @@ def start_problem(version: str, said: str) -> str:
         f"TensorRT {version} does not start here: {said}; a CUDA error 35 is a driver that is too "
         "old for it; run: ali-aug doctor"
     )
+
+
+def memory_line(log: Iterable[str]) -> str | None:
+    """The first of TensorRT's messages which says that memory ran out; it has no error code for
+    that, and what it says last is often that something else failed for it."""
+    return next((line for line in log if any(w in line.lower() for w in _MEMORY_WORDS)), None)
 
 
 def import_problem(error: ImportError) -> str:

@@ -80,6 +80,36 @@ def test_a_lost_gpu_is_one_line_that_says_to_run_again(bundle: Bundle, feeds: Ar
     assert "finished samples are kept: run the same command again" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "call", ["deserialize_cuda_engine", "create_execution_context", "execute_async_v3"]
+)
+def test_out_of_memory_inside_tensorrt_says_what_to_lower_not_to_build_again(
+    bundle: Bundle, feeds: Arrays, call: str
+) -> None:
+    with rig() as gpu:
+        gpu.driver.fail(call, CUresult.CUDA_ERROR_OUT_OF_MEMORY, after=1)
+        with pytest.raises(GpuMemoryError) as caught, gpu.engine(bundle) as engine:
+            engine.infer(feeds)
+    said = str(caught.value)
+    assert said.startswith("unet | ") and "out of GPU memory (Error Code 1: Cuda" in said
+    assert "; lower the batch or the size" in said
+    assert "ali-aug build" not in said and "\n" not in said
+
+
+@pytest.mark.parametrize(
+    "call", ["deserialize_cuda_engine", "create_execution_context", "execute_async_v3"]
+)
+def test_a_gpu_lost_inside_tensorrt_is_told_as_that(
+    bundle: Bundle, feeds: Arrays, call: str
+) -> None:
+    with rig() as gpu:
+        gpu.driver.fail(call, CUresult.CUDA_ERROR_ECC_UNCORRECTABLE, after=1)
+        with pytest.raises(GpuLostError) as caught, gpu.engine(bundle) as engine:
+            engine.infer(feeds)
+    assert "run the same command again" in str(caught.value)
+    assert "CUDA_ERROR_ECC_UNCORRECTABLE" in str(caught.value)
+
+
 def test_a_shape_outside_the_profile_names_both_and_the_command(
     bundle: Bundle, feeds: Arrays
 ) -> None:

@@ -244,6 +244,17 @@ def test_after_the_gpu_is_lost_in_one_thread_the_others_put_nothing_on_it(bundle
     assert told == told[:1] * 4
 
 
+@pytest.mark.parametrize("after", [0, 2, 4, 7])
+def test_a_gpu_lost_in_a_run_of_tensorrt_is_told_as_that(bundle: Bundle, after: int) -> None:
+    """In the first run, in the capture that follows it, and later."""
+    jobs = [job(bundle, seed, photo=seed) for seed in range(3)]
+    with rig() as gpu:
+        gpu.driver.failures.uncapturable = after > 5  # else no third run reaches TensorRT
+        gpu.driver.fail("execute_async_v3", CUresult.CUDA_ERROR_ECC_UNCORRECTABLE, after)
+        with pytest.raises(GpuLostError, match="run the same command again"):
+            pasted(gpu, bundle, jobs)
+
+
 def test_a_good_image_is_encoded_once_for_all_its_defects(bundle: Bundle) -> None:
     """Three defects at one window of each of two images, in turns."""
     base = [job(bundle, 0, photo=i) for i in range(2)]

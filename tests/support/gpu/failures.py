@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from support.gpu.enums import CUresult
 
+STICKY = frozenset({CUresult.CUDA_ERROR_ECC_UNCORRECTABLE})  # of those that tests let happen
+
 
 class Failures:
     """`fail` lets one call fail, `lose` every call from then on. `uncapturable` says that a layer
@@ -28,6 +30,8 @@ class Failures:
             return self.lost
         after, code = self._failing.pop(function)
         if after <= 0:
+            if code in STICKY:  # the context is gone with it
+                self.lose(code)
             return code
         self._failing[function] = (after - 1, code)
         return None

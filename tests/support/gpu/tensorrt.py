@@ -16,10 +16,15 @@ import numpy as np
 import onnxruntime
 
 from aliaug_edge.bundle import Bundle
+from support.gpu.enums import CUresult
 from support.gpu.failures import Failures
 from support.gpu.machine import Machine, RuleBroken, Work
 
 SCRATCH = 1 << 16
+_SAID = {
+    CUresult.CUDA_ERROR_OUT_OF_MEMORY: "Cuda Runtime (out of memory)",
+    CUresult.CUDA_ERROR_ECC_UNCORRECTABLE: "Cuda Runtime (uncorrectable ECC error encountered)",
+}
 
 
 class TensorIOMode(enum.Enum):
@@ -103,7 +108,17 @@ class Runtime:
         self.logger.log(Severity.WARNING, "nobody should see this")
         self.logger.log(Severity.ERROR, message)
 
+    def fails(self, call: str) -> bool:
+        """Whether this call is refused; as in TensorRT, what is said last is not why."""
+        code = self.failures.verdict(call)
+        if code is not None:
+            self.say(f"Error Code 1: {_SAID[code]}")
+            self.say(f"Error Code 2: Internal Error ({call} failed)")
+        return code is not None
+
     def deserialize_cuda_engine(self, serialized: bytes) -> Any:
+        if self.fails("deserialize_cuda_engine"):
+            return None
         try:
             document = json.loads(serialized)
         except ValueError:
@@ -152,10 +167,10 @@ class _Engine:
     def _bound(self, name: str, side: str) -> tuple[int, ...]:
         return tuple(dimension(n, self.document[side]) for n in self.tensors[name][1])
 
-    def _context(self, *, managed: bool) -> Context:
+    def _context(self, *, managed: bool) -> Any:
         if not managed:
             raise RuleBroken("a context with scratch memory of its own: memory is to be shared")
-        return Context(self)
+        return None if self.runtime.fails("create_execution_context") else Context(self)
 
 
 class _Old(_Engine):
@@ -242,6 +257,8 @@ class _Context:
             return self._refuse(f"no address for {missing}")
         if self.scratch is None or self.scratch[1] < self.engine.document["scratch"]:
             return self._refuse("no scratch memory, or too little")
+        if self.engine.runtime.fails("execute_async_v3"):
+            return False
         found = self.machine.stream(stream)
         capturing = found.captured is not None
         if capturing and not self.settled:
