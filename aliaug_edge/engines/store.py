@@ -56,6 +56,36 @@ def find_plans(
         raise error
 
 
+def require_plans(
+    bundle: Bundle,
+    graph: str,
+    here: Here,
+    sizes: Sequence[tuple[int, int]],
+    batch: int | None,
+    *,
+    lean: bool = False,
+) -> None:
+    """Whether `find_plans` finds what runs `graph` here at every one of `sizes`; reads no plan.
+
+    Raises:
+        EngineError: a size has none; names every size that has none, and what to run.
+    """
+    problems: dict[str, EngineError] = {}
+    for height, width in sizes:
+        try:
+            find_plans(bundle, graph, here, (height, width), batch, lean=lean)
+        except EngineError as error:
+            problems[f"{height}x{width}"] = error
+    if len({str(error) for error in problems.values()}) > 1:
+        options = f"--sizes {','.join(problems)}" + (f" --batches {batch}" if batch else "")
+        raise EngineError(
+            f"no {graph} engines for {', '.join(problems)}: run {build_command(bundle)[:-1]} "
+            f"{options}`"
+        )
+    if problems:
+        raise next(iter(problems.values()))
+
+
 def _plan(
     bundle: Bundle,
     graph: str,

@@ -16,6 +16,7 @@ from aliaug_edge import tensors
 from aliaug_edge.bundle import Bundle
 from aliaug_edge.crops import Window
 from aliaug_edge.engines import open_engine
+from aliaug_edge.engines.base import Engine
 from aliaug_edge.engines.jobs import PasteJob
 from aliaug_edge.generation.feeds import bundle_conditions
 from aliaug_edge.generation.feeds import bundle_feeds as bundle_feeds
@@ -51,6 +52,31 @@ class Framed(Protocol):
 
     @property
     def grey(self) -> bool: ...
+
+
+def engine_for(
+    bundle: Bundle,
+    engine: str,
+    size_hw: tuple[int, int] | None = None,
+    batch: int | None = 1,
+    threads: int | None = None,
+) -> Engine:
+    """The engine, not entered, that a `Pipeline` takes; without `size_hw`, to hear whether there is
+    one and what its name is. It has to serve every size of the bundle: which of them a run needs
+    is known when it is too late for another.
+
+    Raises:
+        AliAugError: as `open_engine`.
+    """
+    return open_engine(
+        bundle,
+        GRAPH,
+        engine=engine,
+        size_hw=size_hw,
+        batch=batch,
+        threads=threads,
+        sizes=bundle.sizes,
+    )
 
 
 class Pipeline:
@@ -154,14 +180,7 @@ class Pipeline:
     def _runner(self, size_hw: tuple[int, int]) -> Runner:
         with self._turn:
             if size_hw not in self._runners:
-                engine = open_engine(
-                    self.bundle,
-                    GRAPH,
-                    engine=self._choice,
-                    size_hw=size_hw,
-                    batch=self._batch,
-                    threads=self._threads,
-                )
+                engine = engine_for(self.bundle, self._choice, size_hw, self._batch, self._threads)
                 runner = open_runner(engine, size_hw, self._batch, self._clock)
                 self._runners[size_hw] = self._stack.enter_context(runner)
                 self._choice = self._runners[size_hw].name  # auto decides once, for all sizes

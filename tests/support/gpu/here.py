@@ -39,4 +39,11 @@ class Here:
             found = plans(bundle, stages)
             return found if read is None else [*found[:-1], (stages[-1], read)]
 
+        def require(
+            bundle: Bundle, graph: str, here: plan.Here, sizes: Any, batch: Any, *, lean: bool
+        ) -> None:
+            if sizes and not stages:
+                find(bundle, graph, here, sizes[0], batch, lean=lean)
+
         self.patch.setattr("aliaug_edge.engines.select.find_plans", find)
+        self.patch.setattr("aliaug_edge.engines.select.require_plans", require)

@@ -1,0 +1,84 @@
+"""A run takes an engine that serves every size of its bundle, and hears before it begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.bundles import make_bundle
+from support.gpu.here import Here
+from support.gpu.rig import rig
+from support.gpu.stored import store_engines
+
+from aliaug_edge.bundle import Bundle, load_bundle
+from aliaug_edge.engines.plan import EngineError
+from aliaug_edge.generation.request import RunSettings
+from aliaug_edge.generation.run import generate_dataset, plan_dataset
+
+SIZES = ((64, 64), (128, 128), (192, 192))
+
+
+@pytest.fixture
+def built(tmp_path: Path) -> Bundle:
+    """With engines for the first size alone."""
+    bundle = load_bundle(make_bundle(tmp_path / "bundle", sizes=SIZES))
+    store_engines(bundle, SIZES[:1])
+    return bundle
+
+
+def windows_over_two_sizes(**changed: Any) -> RunSettings:
+    """A run that begins at the first size and needs the second later."""
+    return RunSettings(count=6, seed=2, area=(0.02, 0.5), quality="off", **changed)
+
+
+def test_auto_takes_what_serves_every_size_and_says_which_tensorrt_lacks(
+    built: Bundle,
+    good_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with rig() as gpu:
+        Here(monkeypatch, gpu)
+        summary = generate_dataset(built, windows_over_two_sizes(), tmp_path / "out", good_dir)
+    assert summary.kept == 6
+    said = capsys.readouterr().err
+    assert (
+        said.startswith("engine: onnxruntime-cpu (") and "tensorrt would be faster: no gen" in said
+    )
+    assert f"engines for 128x128, 192x192: run `ali-aug build {built.root} " in said
+
+
+def test_tensorrt_is_refused_before_anything_is_written_where_a_size_was_not_built(
+    built: Bundle, good_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, settings = tmp_path / "out", windows_over_two_sizes(engine="tensorrt")
+    command = f"run `ali-aug build {built.root} --sizes 128x128,192x192 --batches 1`"
+    with rig() as gpu:
+        Here(monkeypatch, gpu)
+        for begin in (plan_dataset, generate_dataset):
+            with pytest.raises(EngineError) as caught:
+                begin(built, settings, out, good_dir)
+            assert str(caught.value) == f"no generator engines for 128x128, 192x192: {command}"
+        assert not out.exists()
+        store_engines(built, SIZES[1:2])
+        with pytest.raises(EngineError, match=r"for 192x192 batch 1: .*; run .* --sizes 192x192 "):
+            generate_dataset(built, settings, out, good_dir)
+        assert not out.exists()
+
+
+def test_with_every_size_built_the_whole_run_is_tensorrts(
+    built: Bundle,
+    good_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for size in SIZES[1:]:
+        store_engines(built, (size,))
+    with rig() as gpu:
+        Here(monkeypatch, gpu)
+        summary = generate_dataset(built, windows_over_two_sizes(), tmp_path / "out", good_dir)
+        assert gpu.machine.ran.count("decoder") >= summary.kept == 6
+    assert "engine: tensorrt (the fastest; built for this GPU" in capsys.readouterr().err
