@@ -71,6 +71,24 @@ def test_a_call_that_fails_anywhere_leaves_nothing_allocated(
             assert "CUDA_ERROR_INVALID_VALUE" in str(error)
 
 
+@pytest.mark.parametrize(
+    "code", [CUresult.CUDA_ERROR_MISALIGNED_ADDRESS, CUresult.CUDA_ERROR_MPS_CLIENT_TERMINATED]
+)
+def test_after_an_error_that_sticks_nothing_more_is_put_on_the_gpu(
+    bundle: Bundle, feeds: Arrays, code: CUresult
+) -> None:
+    with rig() as gpu, pytest.raises(GpuLostError, match=code.name), gpu.engine(bundle) as engine:
+        engine.infer(feeds)
+        gpu.driver.fail("cuStreamSynchronize", code)
+        with pytest.raises(GpuLostError, match="run the same command again"):
+            engine.infer(feeds)
+        done = list(gpu.machine.trace)
+        try:
+            engine.infer(feeds)
+        finally:
+            assert gpu.machine.trace == done
+
+
 def test_a_lost_gpu_is_one_line_that_says_to_run_again(bundle: Bundle, feeds: Arrays) -> None:
     with rig() as gpu, pytest.raises(GpuLostError) as caught, gpu.engine(bundle) as engine:
         engine.infer(feeds)

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from support.gpu.enums import CUresult
 
-STICKY = frozenset({CUresult.CUDA_ERROR_ECC_UNCORRECTABLE})  # of those that tests let happen
+STICKY = frozenset(  # of those that tests let happen
+    {
+        CUresult.CUDA_ERROR_ECC_UNCORRECTABLE,
+        CUresult.CUDA_ERROR_MISALIGNED_ADDRESS,
+        CUresult.CUDA_ERROR_MPS_CLIENT_TERMINATED,
+    }
+)
 
 
 class Failures:
