@@ -42,7 +42,11 @@ class GpuMemoryError(GpuError):
 
 
 class KernelError(GpuError):
-    """Our own kernels cannot be compiled for the GPU."""
+    """Our own kernels cannot be compiled for the GPU, or the driver does not load them."""
+
+
+class BindingError(GpuError):
+    """cuda-python finds no such function in the driver, or cannot open NVRTC."""
 
 
 class GpuLostError(GpuError):

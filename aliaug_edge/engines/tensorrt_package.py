@@ -16,6 +16,7 @@ from pathlib import Path
 from aliaug_edge.engines.gpu import GpuProbe
 from aliaug_edge.engines.installed import Fault, version_of
 from aliaug_edge.engines.packages import (
+    cuda_python_pinned,
     jetson_release,
     tensorrt_install,
     tensorrt_reinstall,
@@ -66,23 +67,31 @@ def is_lean(module: object) -> bool:
 
 
 def driver_fault(probe: GpuProbe) -> str | None:
-    """Why the driver cannot run the installed TensorRT: none, no GPU, or older than it needs."""
-    if probe.problem is not None:
+    """Why the driver cannot run the installed TensorRT: none, no GPU, or older than it or
+    cuda-python needs."""
+    if probe.problem is not None or probe.cuda_version is None:
         return probe.problem
-    needed = max((major for name, major in _CUDA_OF.items() if version_of(name)), default=None)
-    if (
-        needed is None
-        or probe.cuda_version is None
-        or int(probe.cuda_version.split(".")[0]) >= needed
-    ):
-        return None
-    have = probe.cuda_version.split(".")[0]
+    have = int(probe.cuda_version.split(".")[0])
+    needed = max((major for name, major in _CUDA_OF.items() if version_of(name)), default=have)
+    if have >= needed:
+        return _bindings_fault(probe.cuda_version)
     cure = f"install a newer driver, or the TensorRT for CUDA {have} (tensorrt-cu{have})"
     if jetson_release():  # only pip's wheels say which CUDA they need
         cure = f"run: {tensorrt_reinstall()}"
     return (
         f"the NVIDIA driver supports CUDA {probe.cuda_version}, the installed TensorRT needs CUDA "
         f"{needed}: {cure}"
+    )
+
+
+def _bindings_fault(cuda_version: str) -> str | None:
+    """pip takes the newest cuda-python, whose functions an older driver lacks one by one."""
+    found = version_of("cuda-bindings") or version_of("cuda-python")
+    if found is None or _numbers(found)[0] <= int(cuda_version.split(".")[0]):
+        return None
+    return (
+        f"the NVIDIA driver supports CUDA {cuda_version}, the installed cuda-python {found} needs "
+        f"CUDA {_numbers(found)[0]}: run: {cuda_python_pinned(cuda_version)}"
     )
 
 

@@ -89,6 +89,23 @@ def test_after_an_error_that_sticks_nothing_more_is_put_on_the_gpu(
             assert gpu.machine.trace == done
 
 
+def test_a_function_that_the_driver_lacks_is_one_line(
+    bundle: Bundle, feeds: Arrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As cuda-python 13 tells it on a driver for CUDA 12."""
+
+    def missing(*_: object) -> None:
+        raise RuntimeError('Function "cuGraphInstantiate" not found')
+
+    with rig() as gpu:
+        monkeypatch.setattr(gpu.driver, "cuMemHostAlloc", missing)
+        with pytest.raises(GpuError) as caught, gpu.engine(bundle) as engine:
+            engine.infer(feeds)
+    said = str(caught.value)
+    assert "cuda-python does not find cuMemHostAlloc here" in said and "doctor" in said
+    assert "\n" not in said
+
+
 def test_a_lost_gpu_is_one_line_that_says_to_run_again(bundle: Bundle, feeds: Arrays) -> None:
     with rig() as gpu, pytest.raises(GpuLostError) as caught, gpu.engine(bundle) as engine:
         engine.infer(feeds)

@@ -14,6 +14,7 @@ import pytest
 import typer
 from PIL import Image
 from support.bundles import make_bundle
+from support.gpu.enums import CUresult
 from support.gpu.full import make_full_bundle, make_paper_bundle
 from support.gpu.here import Here
 from support.gpu.rig import STAGED, rig
@@ -236,6 +237,26 @@ def test_without_a_compiler_for_our_kernels_the_cpu_cuts_and_blends(
     assert "engine: tensorrt, cut and blend on the CPU (NVRTC cannot be opened" in said
     assert levels_apart(tmp_path / "gpu", tmp_path / "cpu") <= 1
     assert gpu.machine.ran.count("cut") == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "after"),
+    [
+        ("cuModuleLoadData", CUresult.CUDA_ERROR_INVALID_IMAGE, 0),
+        ("cuModuleGetFunction", CUresult.CUDA_ERROR_NOT_FOUND, 2),
+    ],
+)
+def test_where_the_driver_does_not_load_our_kernels_the_cpu_cuts_and_blends(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, code: CUresult, after: int
+) -> None:
+    """As with an NVRTC that is newer than the driver; nothing of it stays loaded."""
+    with rig() as gpu:
+        Here(monkeypatch, gpu).has_plans(*STAGED)
+        gpu.driver.fail(call, code, after)
+        said = run(tmp_path / "gpu", "tensorrt", "-n", 2, "--quality", "off")
+    assert "cut and blend on the CPU (kernels.cu | the driver does not take what NVRTC" in said
+    assert f"({code.name}); run: ali-aug doctor)" in said
+    assert len(lines(tmp_path / "gpu")) == 2
 
 
 def request_of(bundle: Bundle, severity: float) -> Request:

@@ -19,10 +19,10 @@ class Here:
 
     def __init__(self, patch: pytest.MonkeyPatch, gpu: Rig) -> None:
         probe = GpuProbe((Gpu("Orin", "8.7", 16.0),), None, "13.1")
-        for module in ("select", "onnxruntime", "cuda", "building.machine"):
+        for module in ("select", "onnxruntime", "cuda", "cuda_python", "building.machine"):
             patch.setattr(f"aliaug_edge.engines.{module}.probe_gpus", lambda: probe)
         patch.setattr("aliaug_edge.engines.tensorrt.import_runtime", lambda: gpu.trt)
-        patch.setattr("aliaug_edge.engines.cuda._bindings", lambda: gpu.bindings)
+        patch.setattr("aliaug_edge.engines.cuda.find_bindings", lambda: gpu.bindings)
         self.patch = patch
         self.asked: list[Any] = []
 
