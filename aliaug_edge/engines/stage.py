@@ -71,6 +71,15 @@ class Log:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """The bytes of an engine, checked by whoever read them. `host_code` says that it was built
+    version-compatible: then it carries code for the CPU, which TensorRT runs where it may."""
+
+    data: bytes
+    host_code: bool = False
+
+
+@dataclass(frozen=True)
 class Stage:
     """A deserialised engine. In `inputs` and `outputs` a free dimension is -1."""
 
@@ -192,14 +201,16 @@ class Context:
             raise self.stage.log.refusal(f"{self.stage.name} | {what} refused")
 
 
-def load_stage(trt: Any, runtime: Any, name: str, plan: bytes, log: Log) -> Stage:
+def load_stage(trt: Any, runtime: Any, name: str, plan: Plan, log: Log) -> Stage:
     """Deserialise a plan that was checked before: the bytes run code.
 
     Raises:
         TensorRtError: TensorRT does not take it, or it has a tensor of a dtype that we do not know.
         GpuMemoryError: no memory for its weights.
     """
-    engine = runtime.deserialize_cuda_engine(plan)
+    if hasattr(runtime, "engine_host_code_allowed"):  # from 8.6 on
+        runtime.engine_host_code_allowed = plan.host_code
+    engine = runtime.deserialize_cuda_engine(plan.data)
     if engine is None:
         raise log.refusal(
             f"{name} | TensorRT {trt.__version__} does not take this engine", "run: ali-aug build"

@@ -12,12 +12,13 @@ from aliaug_edge.bundle import Bundle
 from aliaug_edge.engines.index import Stored, build_command, stored_engines
 from aliaug_edge.engines.plan import EngineError, Header, Here, check_fits
 from aliaug_edge.engines.shapes import bind_specs, free_dimensions
+from aliaug_edge.engines.stage import Plan
 
 FOLDER = "engines"
 STAGES = ("encoder", "unet", "decoder")
 FUSED = "generator"
 
-Plans = tuple[tuple[str, Callable[[], bytes]], ...]
+Plans = tuple[tuple[str, Callable[[], Plan]], ...]
 
 
 def device_key(here: Here) -> str:
@@ -38,7 +39,7 @@ def find_plans(
     """The plans that run `graph` here at `size_hw` and `batch`, as (stage, read) in their order.
 
     The generator may be one fused engine or the three stages; the stages are taken where both are
-    there. `read` gives the plan's bytes and checks them; where the best plan for a stage proves
+    there. `read` gives the plan, its bytes checked; where the best plan for a stage proves
     damaged it gives the next that fits, and says so. `lean` says that the runtime here is
     TensorRT's lean one.
 
@@ -93,7 +94,7 @@ def _plan(
     size_hw: tuple[int, int] | None,
     batch: int | None,
     lean: bool,
-) -> tuple[str, Callable[[], bytes]]:
+) -> tuple[str, Callable[[], Plan]]:
     problems: list[EngineError] = []
     fitting: list[Stored] = []
     for made in _all_of(bundle, graph, problems):
@@ -115,7 +116,7 @@ def _plan(
     raise EngineError(f"no {graph} engine in {bundle.root}: run {build_command(bundle)}")
 
 
-def _first_sound(engines: Sequence[Stored]) -> bytes:
+def _first_sound(engines: Sequence[Stored]) -> Plan:
     """The first plan that is what its header says.
 
     Raises:
@@ -124,7 +125,7 @@ def _first_sound(engines: Sequence[Stored]) -> bytes:
     first: EngineError | None = None
     for made in engines:
         try:
-            plan = made.read()
+            plan = Plan(made.read(), made.header.version_compatible)
         except EngineError as error:
             first = first or error
             continue

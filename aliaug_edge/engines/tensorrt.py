@@ -24,7 +24,7 @@ from aliaug_edge.engines.kernels import Kernels, Sizes
 from aliaug_edge.engines.lost import lost_gpu_first
 from aliaug_edge.engines.packages import tensorrt_install
 from aliaug_edge.engines.shapes import bind_specs, free_dimensions
-from aliaug_edge.engines.stage import Log, Shape, Stage, TensorRtError, load_stage
+from aliaug_edge.engines.stage import Log, Plan, Shape, Stage, TensorRtError, load_stage
 from aliaug_edge.engines.tensorrt_package import MODULES, import_problem, start_problem
 from aliaug_edge.errors import BundleError, MissingDependencyError
 from aliaug_edge.tensors import Arrays, TensorSpec, check_feeds
@@ -32,7 +32,7 @@ from aliaug_edge.tensors import Arrays, TensorSpec, check_feeds
 NAME = "tensorrt"
 SHAPES = 4  # kept ready at once; each has its tensors on the device
 
-Plans = Sequence[tuple[str, Callable[[], bytes]]]
+Plans = Sequence[tuple[str, Callable[[], Plan]]]
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class TensorRtEngine:
     """A graph of a bundle as one TensorRT plan, or as several that feed each other on the device.
 
     `plans` are (stage, read) in the order in which they run: "generator" alone, or "encoder",
-    "unet", "decoder"; `read` gives the bytes of a plan and checks them first, since deserialising
-    runs code. `size_hw` and `batch` fix the free dimensions, as in `OnnxRuntimeEngine`; without
+    "unet", "decoder"; `read` gives a plan, its bytes checked first, since deserialising runs
+    code. `size_hw` and `batch` fix the free dimensions, as in `OnnxRuntimeEngine`; without
     them every shape that the plans were built for can be fed. `cuda_graph` False enqueues call by
     call; `chosen` is the reason to print when entered. `trt` and `bindings` are the runtime's and
     cuda-python's modules, found when left out.
@@ -196,13 +196,11 @@ class TensorRtEngine:
             runtime = self.trt.Runtime(self._log.logger(self.trt))
         except TypeError as error:
             raise TensorRtError(start_problem(self.trt.__version__, self._log.take())) from error
-        if hasattr(runtime, "engine_host_code_allowed"):  # version-compatible plans carry code
-            runtime.engine_host_code_allowed = True
         self._digest = hashlib.sha256()
         stages = []
         for name, read in self._plans:
             plan = read()
-            self._digest.update(plan)
+            self._digest.update(plan.data)
             stages.append(load_stage(self.trt, runtime, name, plan, self._log))
         return stages
 

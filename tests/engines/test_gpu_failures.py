@@ -19,7 +19,7 @@ from aliaug_edge.engines.cuda import Cuda
 from aliaug_edge.engines.cuda_errors import GpuError, GpuLostError, GpuMemoryError
 from aliaug_edge.engines.graph import Graphs
 from aliaug_edge.engines.paste import PastePipeline
-from aliaug_edge.engines.stage import TensorRtError
+from aliaug_edge.engines.stage import Plan, TensorRtError
 from aliaug_edge.engines.tensorrt import TensorRtEngine
 from aliaug_edge.errors import BundleError
 from aliaug_edge.tensors import Arrays, TensorSpec
@@ -162,7 +162,7 @@ def test_a_plan_that_tensorrt_does_not_take_says_what_tensorrt_says(bundle: Bund
     with rig() as gpu:
         engine = TensorRtEngine(
             bundle.graphs["generator"],
-            [("generator", lambda: b"\x00garbage")],
+            [("generator", lambda: Plan(b"\x00garbage"))],
             trt=gpu.trt,
             bindings=gpu.bindings,
         )
@@ -201,7 +201,7 @@ def test_stages_that_do_not_agree_on_a_dtype_are_refused(bundle: Bundle, feeds: 
                 for s in spec.inputs
             )
             spec = GraphSpec(spec.path, halves, spec.outputs)
-        return lambda: plan(bundle.graph_path(stage), spec, *bounds)
+        return lambda: Plan(plan(bundle.graph_path(stage), spec, *bounds))
 
     with rig() as gpu:
         made = [(stage, read(stage)) for stage in STAGED]

@@ -13,6 +13,7 @@ from support.gpu.stored import store_engines
 
 from aliaug_edge.bundle import Bundle, load_bundle
 from aliaug_edge.engines.plan import EngineError
+from aliaug_edge.generation.pipeline import Pipeline
 from aliaug_edge.generation.request import RunSettings
 from aliaug_edge.generation.run import generate_dataset, plan_dataset
 
@@ -82,3 +83,16 @@ def test_with_every_size_built_the_whole_run_is_tensorrts(
         summary = generate_dataset(built, windows_over_two_sizes(), tmp_path / "out", good_dir)
         assert gpu.machine.ran.count("decoder") >= summary.kept == 6
     assert "engine: tensorrt (the fastest; built for this GPU" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("version_compatible", [False, True])
+def test_code_for_the_cpu_runs_only_of_plans_that_were_built_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version_compatible: bool
+) -> None:
+    """The header says so; the runtime here refuses both ways of getting it wrong."""
+    bundle = load_bundle(make_bundle(tmp_path / "bundle"))
+    store_engines(bundle, bundle.sizes, version_compatible=version_compatible)
+    with rig() as gpu:
+        Here(monkeypatch, gpu)
+        with Pipeline(bundle, "tensorrt", batch=1) as pipeline:
+            assert pipeline.engine_name() == "tensorrt"

@@ -82,9 +82,11 @@ def build(job: BuildJob, watch: Watch) -> Made:
 
 def load(graph: str, spec: GraphSpec, plan: bytes) -> Engine:
     """See `Toolchain`."""
+    from aliaug_edge.engines.stage import Plan
     from aliaug_edge.engines.tensorrt import TensorRtEngine
 
-    return TensorRtEngine(spec, [(graph, lambda: plan)])
+    made = Plan(plan, host_code=True)  # just built here, whether version-compatible or not
+    return TensorRtEngine(spec, [(graph, lambda: made)])
 
 
 def _module() -> Any:

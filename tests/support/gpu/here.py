@@ -10,6 +10,7 @@ import pytest
 from aliaug_edge.bundle import Bundle
 from aliaug_edge.engines import plan
 from aliaug_edge.engines.gpu import Gpu, GpuProbe
+from aliaug_edge.engines.stage import Plan
 from support.gpu.rig import Rig
 from support.gpu.tensorrt import plans
 
@@ -26,7 +27,7 @@ class Here:
         self.patch = patch
         self.asked: list[Any] = []
 
-    def has_plans(self, *stages: str, read: Callable[[], bytes] | None = None) -> None:
+    def has_plans(self, *stages: str, read: Callable[[], Plan] | None = None) -> None:
         """`read` takes the place of reading the last stage's plan."""
 
         def find(

@@ -39,7 +39,7 @@ def store_engines(
             for tensor, small, large in zip(spec.inputs, low, high, strict=True)
         }
         name = f"{stage}-{'-'.join(f'{h}x{w}' for h, w in sizes)}-b1"
-        data = plan(bundle.graph_path(stage), spec, *ends)
+        data = plan(bundle.graph_path(stage), spec, *ends, host_code=version_compatible)
         (folder / f"{name}.plan").write_bytes(data)
         header = Header(
             graph=stage,

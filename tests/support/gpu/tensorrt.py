@@ -16,6 +16,7 @@ import numpy as np
 import onnxruntime
 
 from aliaug_edge.bundle import Bundle
+from aliaug_edge.engines.stage import Plan
 from support.gpu.enums import CUresult
 from support.gpu.failures import Failures
 from support.gpu.machine import Machine, RuleBroken, Work
@@ -55,7 +56,13 @@ class ILogger:
 
 
 def plan(
-    onnx: Path, specs: Any, low: dict[str, int], high: dict[str, int], scratch: int = SCRATCH
+    onnx: Path,
+    specs: Any,
+    low: dict[str, int],
+    high: dict[str, int],
+    scratch: int = SCRATCH,
+    *,
+    host_code: bool = False,
 ) -> bytes:
     """What `FakeTensorRt.Runtime` deserialises; the bounds are of batch, height and width."""
     document = {
@@ -65,6 +72,7 @@ def plan(
         "low": low,
         "high": high,
         "scratch": scratch,
+        "host_code": host_code,
     }
     return json.dumps(document).encode()
 
@@ -77,7 +85,8 @@ def plans(
     high = {"batch": batch, "height": sizes[1], "width": sizes[1]}
 
     def reader(stage: str) -> Any:
-        return lambda: plan(bundle.graph_path(stage), bundle.graphs[stage], low, high)
+        data = plan(bundle.graph_path(stage), bundle.graphs[stage], low, high)
+        return lambda: Plan(data)
 
     return [(stage, reader(stage)) for stage in stages]
 
@@ -124,6 +133,11 @@ class Runtime:
         except ValueError:
             self.say("Serialization assertion\n magicTagRead == kMAGIC_TAG failed")
             return None
+        if document["host_code"] and not self.engine_host_code_allowed:
+            self.say("a version-compatible plan carries host code, which is not allowed")
+            return None
+        if self.engine_host_code_allowed and not document["host_code"]:
+            raise RuleBroken("host code is allowed to a plan that was built without any")
         return engine_class(self.version)(self, document)
 
 
