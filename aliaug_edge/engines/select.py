@@ -60,7 +60,8 @@ def open_engine(
 
     `size_hw` in pixels and `batch` make the shapes static; `threads` as in `thread_count`. `sizes`
     are those that an engine of this name will be asked for sooner or later: TensorRT has to be
-    built for each of them.
+    built for each of them, and takes every shape that its plans hold, so that one engine may serve
+    several (`TensorRtEngine.has_plans_of`).
     "auto" takes the fastest that is valid here, in this order: TensorRT, where `ali-aug build` made
     engines for this GPU, this TensorRT and this size; ONNX Runtime with CUDA; ONNX Runtime on the
     CPU. An engine that cannot be entered is passed over, as one whose plan proves damaged. It
@@ -159,8 +160,8 @@ def _tensorrt(bundle: Bundle, graph: str, size: Size, chosen: str = "") -> Engin
     return TensorRtEngine(
         bundle.graphs[graph],
         plans,
-        size_hw=size.hw,
-        batch=size.batch,
+        size_hw=None if size.every else size.hw,
+        batch=None if size.every else size.batch,
         trt=runtime,
         chosen=chosen,
     )

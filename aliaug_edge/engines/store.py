@@ -7,6 +7,7 @@ import functools
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from aliaug_edge.bundle import Bundle
 from aliaug_edge.engines.index import Stored, build_command, stored_engines
@@ -108,7 +109,7 @@ def _plan(
     chosen = [made for made in fitting if _holds(bundle, made.header, size_hw, batch)]
     if chosen:  # a static engine before one with a range, an engine of this version first
         chosen.sort(key=lambda made: _preference(made, here))
-        return graph, functools.partial(_first_sound, chosen)
+        return graph, FirstSound(tuple(chosen))
     if fitting:
         raise EngineError(_not_built_for(graph, fitting, size_hw, batch))
     if problems:
@@ -116,24 +117,27 @@ def _plan(
     raise EngineError(f"no {graph} engine in {bundle.root}: run {build_command(bundle)}")
 
 
-def _first_sound(engines: Sequence[Stored]) -> Plan:
-    """The first plan that is what its header says.
+@dataclass(frozen=True)
+class FirstSound:
+    """Reads the first of `engines`, best first, whose plan is what its header says. Two that are
+    equal give the same plan."""
 
-    Raises:
-        EngineError: none is; about the first.
-    """
-    first: EngineError | None = None
-    for made in engines:
-        try:
-            plan = Plan(made.read(), made.header.version_compatible)
-        except EngineError as error:
-            first = first or error
-            continue
-        if first is not None:
-            print(f"{made.subject} takes its place: {first}", file=sys.stderr)
-        return plan
-    assert first is not None
-    raise first
+    engines: tuple[Stored, ...]
+
+    def __call__(self) -> Plan:
+        """The plan. Raises: EngineError: none is sound; about the first."""
+        first: EngineError | None = None
+        for made in self.engines:
+            try:
+                plan = Plan(made.read(), made.header.version_compatible)
+            except EngineError as error:
+                first = first or error
+                continue
+            if first is not None:
+                print(f"{made.subject} takes its place: {first}", file=sys.stderr)
+            return plan
+        assert first is not None
+        raise first
 
 
 def _check_lean(made: Stored) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib
 import sys
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,7 +57,8 @@ class TensorRtEngine:
     call; `chosen` is the reason to print when entered. `trt` and `bindings` are the runtime's and
     cuda-python's modules, found when left out.
 
-    A context manager. `infer` takes and gives host arrays; `PastePipeline` works in uint8.
+    A context manager. `infer` takes and gives host arrays; `PastePipeline` works in uint8. Both
+    hold `turn` while they put work on the stream, which captures may not share.
 
     Raises:
         MissingDependencyError: TensorRT or cuda-python is not installed.
@@ -83,6 +85,7 @@ class TensorRtEngine:
         self._chosen = chosen
         self.cuda = Cuda(bindings)  # asks the driver first: TensorRT without one is a crash
         self.trt = trt or import_runtime()
+        self.turn = threading.Lock()
         self._stack = contextlib.ExitStack()
         self._log = Log()
         self._digest = hashlib.sha256()  # of the plans in use
@@ -137,10 +140,20 @@ class TensorRtEngine:
     ) -> None:
         self._stack.close()
 
+    def has_plans_of(self, other: TensorRtEngine) -> bool:
+        """Whether this engine can be run in place of `other`, with one copy of the weights. Before
+        TensorRT 10 a range of shapes belongs to one execution context, hence to one size."""
+        new = hasattr(self.trt, "ExecutionContextAllocationStrategy")
+        return new and self._plans == other._plans
+
     def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         """See `Engine.infer`."""
         require_entered(self.name, bool(self._steps))
         check_feeds(self.name, self._inputs, feeds)
+        with self.turn:
+            return self._infer(feeds)
+
+    def _infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         self.cuda.activate()
         ready = self.at({name: array.shape for name, array in feeds.items()})
         tensors = ready.chain.tensors

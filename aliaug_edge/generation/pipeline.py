@@ -1,4 +1,4 @@
-"""The model as one function of arrays: a bundle, and an engine per size, opened when needed."""
+"""The model as one function of arrays: a bundle, and a runner per size, opened when needed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from aliaug_edge.generation.feeds import bundle_conditions
 from aliaug_edge.generation.feeds import bundle_feeds as bundle_feeds
 from aliaug_edge.generation.feeds import model_feeds as model_feeds
 from aliaug_edge.generation.feeds import noise as noise
-from aliaug_edge.generation.runners import Answer, BusyClock, Runner, open_runner
+from aliaug_edge.generation.runners import Answer, BusyClock, Runner, open_runner, shared
 from aliaug_edge.generation.runners import NonFiniteError as NonFiniteError
 
 GRAPH = "generator"
@@ -99,6 +99,7 @@ class Pipeline:
         self._batch = batch
         self._clock = BusyClock()
         self._runners: dict[tuple[int, int], Runner] = {}
+        self._engines: list[Engine] = []  # entered; sizes may share one
         self._stack = contextlib.ExitStack()
         self._turn = threading.Lock()
 
@@ -112,6 +113,7 @@ class Pipeline:
         trace: TracebackType | None,
     ) -> None:
         self._runners.clear()
+        self._engines.clear()
         self._stack.close()
 
     @property
@@ -180,11 +182,20 @@ class Pipeline:
     def _runner(self, size_hw: tuple[int, int]) -> Runner:
         with self._turn:
             if size_hw not in self._runners:
-                engine = engine_for(self.bundle, self._choice, size_hw, self._batch, self._threads)
+                engine = self._engine(size_hw)
                 runner = open_runner(engine, size_hw, self._batch, self._clock)
                 self._runners[size_hw] = self._stack.enter_context(runner)
-                self._choice = self._runners[size_hw].name  # auto decides once, for all sizes
             return self._runners[size_hw]
+
+    def _engine(self, size_hw: tuple[int, int]) -> Engine:
+        """An entered engine for `size_hw`, one in use where it has what is needed."""
+        opened = engine_for(self.bundle, self._choice, size_hw, self._batch, self._threads)
+        engine = shared(opened, self._engines)
+        if engine is None:
+            engine = self._stack.enter_context(opened)
+            self._engines.append(engine)
+            self._choice = engine.name  # auto decides once, for all sizes
+        return engine
 
 
 def _given(feeds: tensors.Arrays, item: int) -> dict[str, NDArray[Any]]:

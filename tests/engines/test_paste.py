@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from support.gpu.rig import STAGED, Rig, rig
 
 from aliaug_edge import assets, crops
 from aliaug_edge.bundle import Bundle, load_bundle
+from aliaug_edge.engines.cuda import Cuda
 from aliaug_edge.engines.cuda_errors import GpuError, GpuLostError
 from aliaug_edge.engines.jobs import PasteJob
 from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine
@@ -215,6 +218,51 @@ def test_threads_share_a_pipeline_and_each_gets_its_own(bundle: Bundle, eager: b
         given = [jobs[i : i + 3] for i in range(0, len(jobs), 3)]
         parts = list(pool.map(lambda p: list(pipeline.paste([j] for j in p)), given))
     assert differing([one for part in parts for (one,) in part], on_cpu(bundle, jobs)) == 0
+
+
+def test_two_sizes_share_an_engine_and_one_waits_while_the_other_is_captured(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also `infer`: what another thread puts on the stream would become part of the graph."""
+    sizes = (SIZE, (96, 96))
+    jobs = [[job(bundle, seed, size=size, photo=seed) for seed in range(3)] for size in sizes]
+    one = bundle_feeds(
+        bundle,
+        np.zeros((1, 64, 64, 3), np.uint8),
+        np.zeros((1, 64, 64), np.uint8),
+        ["crack"],
+        [1],
+        [1],
+    )
+    capturing, capture = threading.Event(), Cuda.capture
+
+    def slowly(self: Cuda, stream: int, work: Any) -> int:
+        def and_wait() -> None:
+            work()
+            capturing.set()
+            time.sleep(0.2)
+
+        return capture(self, stream, and_wait)
+
+    monkeypatch.setattr(Cuda, "capture", slowly)
+    with (
+        rig() as gpu,
+        gpu.engine(bundle) as engine,
+        PastePipeline(engine, sizes[0]) as small,
+        PastePipeline(engine, sizes[1]) as large,
+        ThreadPoolExecutor(3) as pool,
+    ):
+
+        def paste(pipeline: PastePipeline, given: list[PasteJob]) -> list[Any]:
+            return [found for results in pipeline.paste([j] for j in given) for found in results]
+
+        first = pool.submit(paste, small, jobs[0])
+        assert capturing.wait(60)
+        second = pool.submit(paste, large, jobs[1])
+        third = pool.submit(engine.infer, {s.name: one[s.name] for s in engine.inputs})
+        assert differing(first.result(), on_cpu(bundle, jobs[0])) == 0
+        assert differing(second.result(), on_cpu(bundle, jobs[1])) == 0
+        assert third.result()["generated"].shape == (1, 3, 64, 64)
 
 
 def test_a_thread_that_fails_takes_no_place_from_the_others(bundle: Bundle) -> None:

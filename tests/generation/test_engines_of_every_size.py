@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 from support.bundles import make_bundle
 from support.gpu.here import Here
 from support.gpu.rig import rig
 from support.gpu.stored import store_engines
+from support.gpu.tensorrt import Runtime
 
 from aliaug_edge.bundle import Bundle, load_bundle
 from aliaug_edge.engines.plan import EngineError
@@ -28,9 +32,9 @@ def built(tmp_path: Path) -> Bundle:
     return bundle
 
 
-def windows_over_two_sizes(**changed: Any) -> RunSettings:
+def windows_over_two_sizes(count: int = 6, **changed: Any) -> RunSettings:
     """A run that begins at the first size and needs the second later."""
-    return RunSettings(count=6, seed=2, area=(0.02, 0.5), quality="off", **changed)
+    return RunSettings(count=count, seed=2, area=(0.02, 0.5), quality="off", **changed)
 
 
 def test_auto_takes_what_serves_every_size_and_says_which_tensorrt_lacks(
@@ -96,3 +100,42 @@ def test_code_for_the_cpu_runs_only_of_plans_that_were_built_with_it(
         Here(monkeypatch, gpu)
         with Pipeline(bundle, "tensorrt", batch=1) as pipeline:
             assert pipeline.engine_name() == "tensorrt"
+
+
+@pytest.mark.parametrize(
+    ("ranged", "version", "loaded"),
+    [(True, "10.3", 3), (False, "10.3", 6), (True, "8.6", 6)],
+    ids=["one range", "static", "one range, where TensorRT cannot share it"],
+)
+@pytest.mark.parametrize("eager", [False, True])
+def test_sizes_that_the_same_plans_serve_share_weights_and_scratch_memory(
+    good_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ranged: bool,
+    version: str,
+    loaded: int,
+    eager: bool,
+) -> None:
+    """While threads work at both sizes; the images are those of the CPU."""
+    bundle = load_bundle(make_bundle(tmp_path / "bundle", sizes=SIZES[:2]))
+    for sizes in [SIZES[:2]] if ranged else [SIZES[:1], SIZES[1:2]]:
+        store_engines(bundle, sizes, tensorrt=version)
+    load = Runtime.deserialize_cuda_engine
+    plans: list[bytes] = []
+
+    def counted(self: Runtime, serialized: bytes) -> Any:
+        plans.append(serialized)
+        return load(self, serialized)
+
+    monkeypatch.setattr(Runtime, "deserialize_cuda_engine", counted)
+    settings = windows_over_two_sizes(engine="onnxruntime-cpu", count=12)
+    generate_dataset(bundle, settings, tmp_path / "cpu", good_dir)
+    with rig(version=version, eager=eager) as gpu:
+        Here(monkeypatch, gpu)
+        generate_dataset(bundle, replace(settings, engine="tensorrt"), tmp_path / "gpu", good_dir)
+    assert len(plans) == loaded
+    for path in (tmp_path / "cpu" / "images").iterdir():
+        twin = tmp_path / "gpu" / "images" / path.name
+        one, other = (np.asarray(Image.open(p)).astype(int) for p in (path, twin))
+        assert np.abs(one - other).max() <= 1
