@@ -81,21 +81,22 @@ def make_chain(
     trt: Any,
     memory: Memory,
     steps: Sequence[Step],
-    shapes: Mapping[str, Shape],
+    inputs: Sequence[TensorSpec],
     scratch: tuple[int, int],
     stream: int,
 ) -> Chain:
-    """`steps` at the `shapes` of their outer inputs, working in `scratch` (address, bytes); for
-    runs on `stream`.
+    """`steps` fed with `inputs`, of fixed shapes, working in `scratch` (address, bytes); for runs
+    on `stream`. Every input has its place, also one that no stage reads: painting the mask may, and
+    whoever fills the inputs knows nothing of stages.
 
     Raises:
         TensorRtError: a shape outside an engine's profile. BundleError: the stages do not fit each
             other. GpuMemoryError: no memory for the tensors.
     """
-    known = dict(shapes)
+    known: dict[str, Shape] = {s.name: tuple(int(n) for n in s.shape) for s in inputs}
+    dtypes = {spec.name: spec.dtype for spec in inputs}
     if any(step.name(IMAGE) == PAINTED for step in steps):
-        known[PAINTED] = shapes[IMAGE]
-    dtypes: dict[str, str] = {}
+        known[PAINTED] = known[IMAGE]
     contexts = []
     for step in steps:
         context = step.stage.context(trt, stream)

@@ -7,21 +7,21 @@ kernels. Handles are plain ints, so that nothing above this file knows the bindi
 from __future__ import annotations
 
 import ctypes
-import importlib
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 
 from aliaug_edge.engines.cuda_errors import (
+    BindingError,
     GpuError,
     GpuLostError,
     GpuMemoryError,
     KernelError,
     error_of,
 )
+from aliaug_edge.engines.cuda_python import find_bindings
 from aliaug_edge.engines.gpu import probe_gpus
-from aliaug_edge.engines.packages import cuda_python_install, nvrtc_install
-from aliaug_edge.errors import MissingDependencyError
+from aliaug_edge.engines.packages import nvrtc_install
 
 MIB = 2**20
 _THREADS = 256
@@ -37,7 +37,7 @@ class Cuda:
     """
 
     def __init__(self, bindings: tuple[Any, Any] | None = None, ordinal: int = 0) -> None:
-        self._driver, self._nvrtc = bindings or _bindings()
+        self._driver, self._nvrtc = bindings or find_bindings()
         self._ordinal = ordinal
         self._device: Any = None
         self._context: Any = None
@@ -223,9 +223,10 @@ class Cuda:
             program = self._call(
                 nvrtc.nvrtcCreateProgram, source.encode(), name.encode(), 0, [], []
             )
-        except RuntimeError as error:  # cuda-python's, where the library cannot be opened
+        except BindingError as error:
+            install = nvrtc_install(probe_gpus().cuda_version)
             raise KernelError(
-                f"NVRTC cannot be opened ({error}); run: {nvrtc_install(probe_gpus().cuda_version)}"
+                f"NVRTC cannot be opened ({error.__cause__}); run: {install}"
             ) from error
         try:
             self._call(nvrtc.nvrtcCompileProgram, program, len(options), options)
@@ -247,7 +248,13 @@ class Cuda:
         """The results of a binding; its first one is the status, raised when it is an error."""
         if self._lost:  # as a driver does it: the other threads must not go on with what is cut off
             raise GpuLostError(self._lost)
-        code, *results = function(*arguments)
+        try:
+            code, *results = function(*arguments)
+        except RuntimeError as error:  # cuda-python's own, where a library lacks the function
+            raise BindingError(
+                f"cuda-python does not find {function.__name__} here ({error}): it is newer than "
+                "the NVIDIA driver, or damaged; run: ali-aug doctor"
+            ) from error
         if int(code):
             raise self._error(function.__name__, code)
         return results[0] if len(results) == 1 else tuple(results)
@@ -272,27 +279,6 @@ def pointer(address: int) -> ctypes.c_void_p:
 def whole(value: int) -> ctypes.c_int:
     """An int as an argument of a kernel."""
     return ctypes.c_int(value)
-
-
-def _bindings() -> tuple[Any, Any]:
-    """cuda-python's driver and NVRTC modules, after the driver itself has answered.
-
-    Raises:
-        MissingDependencyError: cuda-python is not installed. GpuError: no driver or no GPU.
-    """
-    probe = probe_gpus()
-    if probe.problem is not None:
-        raise GpuError(f"{probe.problem}; choose onnxruntime-cpu")
-    for driver, nvrtc in (
-        ("cuda.bindings.driver", "cuda.bindings.nvrtc"),
-        ("cuda.cuda", "cuda.nvrtc"),
-    ):
-        try:
-            return importlib.import_module(driver), importlib.import_module(nvrtc)
-        except ImportError:
-            continue
-    install = cuda_python_install(probe.cuda_version)
-    raise MissingDependencyError(f"cuda-python is not installed; run: {install}")
 
 
 def _mib(nbytes: int) -> str:

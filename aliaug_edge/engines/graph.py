@@ -9,6 +9,7 @@ from types import TracebackType
 
 from aliaug_edge.engines.cuda import Cuda
 from aliaug_edge.engines.cuda_errors import GpuError, GpuLostError, GpuMemoryError
+from aliaug_edge.engines.stage import TensorRtError
 
 LIMIT = 16  # graphs kept; each holds a few MiB of the driver's memory
 
@@ -54,7 +55,7 @@ class Graphs:
         shape, and captured for the next time.
 
         Raises:
-            GpuError: the work itself failed.
+            GpuError: the work itself failed. TensorRtError: TensorRT refused it.
         """
         known = self._captured.get(key)
         if known is not None and known.addresses == addresses:
@@ -82,7 +83,8 @@ class Graphs:
             graph = self._cuda.capture(stream, work)
         except (GpuLostError, GpuMemoryError):
             raise
-        except GpuError as error:  # some layers copy or wait inside; they run all the same
+        # Some layers copy or wait inside, and TensorRT then refuses; uncaptured they have just run.
+        except (GpuError, TensorRtError) as error:
             self.refused[key] = str(error)
             return
         self.captures += 1

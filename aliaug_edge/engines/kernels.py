@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from importlib import resources
 from types import TracebackType
 
 from aliaug_edge.engines.buffers import Block
 from aliaug_edge.engines.cuda import Cuda, pointer, whole
+from aliaug_edge.engines.cuda_errors import GpuError, GpuLostError, GpuMemoryError, KernelError
 
 SOURCE = "kernels.cu"
 FIELDS = 10  # ints of geometry per item, in the order of `kernels.cu`
@@ -52,10 +54,23 @@ class Kernels:
         """Compile and load.
 
         Raises:
-            KernelError: NVRTC is not there, or cannot compile for this GPU.
+            KernelError: NVRTC is not there or cannot compile for this GPU, or it is newer than
+                the driver, which then does not take what it made.
         """
-        self._module = self._cuda.load_module(self._cuda.compile(source(), SOURCE))
-        self._functions = {name: self._cuda.function(self._module, name) for name in _NAMES}
+        image = self._cuda.compile(source(), SOURCE)
+        with contextlib.ExitStack() as stack:
+            try:
+                self._module = self._cuda.load_module(image)
+                stack.callback(self._cuda.drop_module, self._module)
+                self._functions = {name: self._cuda.function(self._module, name) for name in _NAMES}
+            except (GpuLostError, GpuMemoryError):
+                raise
+            except GpuError as error:
+                raise KernelError(
+                    f"{SOURCE} | the driver does not take what NVRTC made of it; is NVRTC newer "
+                    f"than the driver? ({error})"
+                ) from error
+            stack.pop_all()
         return self
 
     def __exit__(

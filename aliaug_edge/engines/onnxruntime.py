@@ -21,6 +21,7 @@ from aliaug_edge.engines.installed import CUDA_REINSTALL, onnxruntime_fault
 from aliaug_edge.engines.providers import CPU, GPU_PROVIDERS, LIBRARIES, TITLES, gpu_providers
 from aliaug_edge.engines.shapes import bind_specs, bound_names, free_dimensions
 from aliaug_edge.engines.threads import thread_count
+from aliaug_edge.engines.vouched import keep_vouched, vouch
 from aliaug_edge.errors import AliAugError, BundleError, MissingDependencyError
 from aliaug_edge.tensors import Arrays, TensorSpec, check_feeds
 
@@ -78,7 +79,7 @@ class OnnxRuntimeEngine:
         self._outputs = bind_specs(spec.outputs, self._dimensions)
         self._wanted = "tensorrt" if provider == "tensorrt" else "cuda"
         self._cuda_graph = cuda_graph and size_hw is not None and batch is not None
-        self._cache_dir = cache_dir
+        self._cache_dir = cache_dir if self._wanted == "tensorrt" else None
         self._fp16 = fp16
         self._beside = beside
         self._no_gpu = (
@@ -109,11 +110,14 @@ class OnnxRuntimeEngine:
         return self._outputs
 
     def __enter__(self) -> OnnxRuntimeEngine:
+        if self._cache_dir is not None and not keep_vouched(self._cache_dir):
+            self._cache_dir = None
         session = self._gpu_session() if self._device != "cpu" else None
         if session is None:
             session = self._cpu_session()
         self._check_session(session)
         self._session = session
+        self._vouch()
         if self._device != "cpu":
             self._bound = Bound(self._runtime, session, "cuda", self._outputs)
         if self._asked == "auto":
@@ -129,6 +133,12 @@ class OnnxRuntimeEngine:
     ) -> None:
         self._session = None
         self._bound = None
+        self._vouch()
+
+    def _vouch(self) -> None:
+        """For what the TensorRT provider keeps: it builds when the session is made, or at a run."""
+        if self._cache_dir is not None and self._cache_dir.is_dir():
+            vouch(self._cache_dir)
 
     def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         """See `Engine.infer`."""

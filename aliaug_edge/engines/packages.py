@@ -47,9 +47,18 @@ def cuda_python_install(cuda_version: str | None) -> str:
     return f"pip install 'cuda-python>={cuda_version},<{major + 1}'"
 
 
+def cuda_python_pinned(cuda_version: str) -> str:
+    """What to run where cuda-python, or the NVRTC that came with it, is newer than the driver."""
+    parts = "" if jetson_release() else "[all]"  # on a Jetson NVRTC is apt's
+    return f"pip install 'cuda-python{parts}<{int(cuda_version.split('.')[0]) + 1}'"
+
+
 def nvrtc_install(cuda_version: str | None) -> str:
-    """What to run where NVRTC's library is missing."""
+    """What to run where NVRTC's library is missing. A newer one than the driver makes code that it
+    does not load."""
     if not jetson_release():
-        return "pip install nvidia-cuda-nvrtc"
+        major = int((cuda_version or "13").split(".")[0])
+        newest = f"'nvidia-cuda-nvrtc<{major + 1}'"
+        return f"pip install {newest if major > 12 else f'nvidia-cuda-nvrtc-cu{major}'}"
     version = (cuda_version or "X.Y").replace(".", "-")
     return f"sudo apt-get install cuda-nvrtc-{version}"

@@ -9,7 +9,6 @@ streams at once; then only the last copy is waited for, and others may send mean
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
@@ -32,10 +31,11 @@ PIXELS = ("image", "mask")  # made on the device; every other input comes with t
 
 
 class PastePipeline:
-    """`engine`, which must be entered, at one size and batch. A context manager.
+    """`engine`, which must be entered, at one size and batch. A context manager; several of them
+    may share an engine.
 
-    Threads may share it, but not with `engine.infer`: each calls `paste`, and the copies and the
-    waiting of one hide behind the computing of another.
+    Threads may share it: each calls `paste`, and the copies and the waiting of one hide behind the
+    computing of another.
 
     Raises:
         GpuMemoryError: no room. TensorRtError: the engine was not built for this size and batch.
@@ -55,12 +55,12 @@ class PastePipeline:
         self._cache_bytes = cache_mib * 2**20
         self._specs = bind_specs(engine.inputs, free_dimensions(size_hw, batch))
         self._stack = contextlib.ExitStack()
-        self._turn = threading.Lock()  # of putting work on the streams
+        self._turn = engine.turn  # of putting work on the streams
 
     def __enter__(self) -> PastePipeline:
         engine, cuda = self._engine, self._cuda
         cuda.activate()
-        with contextlib.ExitStack() as stack:
+        with self._turn, contextlib.ExitStack() as stack:
             self._in, self._out = cuda.new_stream(), cuda.new_stream()
             for stream in (self._in, self._out):
                 stack.callback(cuda.drop_stream, stream)

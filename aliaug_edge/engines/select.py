@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aliaug_edge.bundle import Bundle
@@ -19,7 +20,7 @@ from aliaug_edge.engines.installed import (
 from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine, Provider
 from aliaug_edge.engines.packages import tensorrt_install
 from aliaug_edge.engines.plan import Here
-from aliaug_edge.engines.store import FOLDER, find_plans
+from aliaug_edge.engines.store import FOLDER, find_plans, require_plans
 from aliaug_edge.engines.tensorrt_package import MODULES, driver_fault, is_lean
 from aliaug_edge.errors import AliAugError
 
@@ -53,10 +54,14 @@ def open_engine(
     size_hw: tuple[int, int] | None = None,
     batch: int | None = None,
     threads: int | None = None,
+    sizes: Sequence[tuple[int, int]] = (),
 ) -> Engine:
     """An engine for one graph of `bundle`, to be entered with `with`.
 
-    `size_hw` in pixels and `batch` make the shapes static; `threads` as in `thread_count`.
+    `size_hw` in pixels and `batch` make the shapes static; `threads` as in `thread_count`. `sizes`
+    are those that an engine of this name will be asked for sooner or later: TensorRT has to be
+    built for each of them, and takes every shape that its plans hold, so that one engine may serve
+    several (`TensorRtEngine.has_plans_of`).
     "auto" takes the fastest that is valid here, in this order: TensorRT, where `ali-aug build` made
     engines for this GPU, this TensorRT and this size; ONNX Runtime with CUDA; ONNX Runtime on the
     CPU. An engine that cannot be entered is passed over, as one whose plan proves damaged. It
@@ -71,7 +76,7 @@ def open_engine(
             f"unknown engine {engine!r}{_nearest(engine)}; there are {', '.join(ENGINES)}"
         )
     bundle.graph_path(graph)
-    size = Size(size_hw, batch)
+    size = Size(size_hw, batch, tuple(sizes))
     if engine == TENSORRT:
         return _tensorrt(bundle, graph, size)
     if engine == AUTO:
@@ -81,10 +86,12 @@ def open_engine(
 
 @dataclass(frozen=True)
 class Size:
-    """What is known of the shapes: (height, width) in pixels and the batch, None where free."""
+    """What is known of the shapes: (height, width) in pixels and the batch, None where free, and
+    `every` size that will be asked for."""
 
     hw: tuple[int, int] | None
     batch: int | None
+    every: tuple[tuple[int, int], ...] = ()
 
 
 def _fastest(bundle: Bundle, graph: str, size: Size, threads: int | None) -> Engine:
@@ -147,12 +154,14 @@ def _tensorrt(bundle: Bundle, graph: str, size: Size, chosen: str = "") -> Engin
     gpu = require_gpu()
     runtime = import_runtime()
     here = Here(gpu.compute_capability, gpu.name, runtime.__version__, this_platform())
-    plans = find_plans(bundle, graph, here, size.hw, size.batch, lean=is_lean(runtime))
+    lean = is_lean(runtime)
+    require_plans(bundle, graph, here, size.every, size.batch, lean=lean)
+    plans = find_plans(bundle, graph, here, size.hw, size.batch, lean=lean)
     return TensorRtEngine(
         bundle.graphs[graph],
         plans,
-        size_hw=size.hw,
-        batch=size.batch,
+        size_hw=None if size.every else size.hw,
+        batch=None if size.every else size.batch,
         trt=runtime,
         chosen=chosen,
     )

@@ -6,10 +6,13 @@ a context is created with a strategy and told the size of its scratch memory, be
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aliaug_edge.engines.cuda_errors import GpuMemoryError
+from aliaug_edge.engines.tensorrt_package import memory_line
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.tensors import TensorSpec
 
@@ -22,6 +25,10 @@ _DTYPES = {
     "UINT8": "uint8",
     "BOOL": "bool",
 }
+_LOWER = (
+    "lower the batch or the size, export with --precision fp16, or close other programs that use "
+    "the GPU"
+)
 Shape = tuple[int, ...]
 
 
@@ -30,17 +37,17 @@ class TensorRtError(AliAugError):
 
 
 class Log:
-    """TensorRT's messages: errors are kept for ours, the rest is dropped."""
+    """TensorRT's messages: the last errors are kept for ours, the rest is dropped."""
 
     def __init__(self) -> None:
-        self._last = ""
+        self._errors: deque[str] = deque(maxlen=20)
 
     def logger(self, trt: Any) -> Any:
         """An object that TensorRT takes as its logger."""
 
         def log(_: Any, severity: Any, message: str) -> None:
             if severity.name in ("ERROR", "INTERNAL_ERROR"):
-                self._last = " ".join(message.split())
+                self._errors.append(" ".join(message.split()))
 
         def init(this: Any) -> None:
             trt.ILogger.__init__(this)
@@ -49,8 +56,27 @@ class Log:
 
     def take(self) -> str:
         """What the last error said, once."""
-        said, self._last = self._last, ""
-        return said or "TensorRT does not say why"
+        said = self._errors[-1] if self._errors else "TensorRT does not say why"
+        self._errors.clear()
+        return said
+
+    def refusal(self, what: str, advice: str = "") -> AliAugError:
+        """The error for something that TensorRT refused: `what`, why, and `advice`; a
+        GpuMemoryError where memory ran out, which a new build would not mend."""
+        memory = memory_line(self._errors)
+        said = self.take()
+        if memory is not None:
+            return GpuMemoryError(f"{what}: out of GPU memory ({memory}); {_LOWER}")
+        return TensorRtError(f"{what}: {said}{advice and f'; {advice}'}")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The bytes of an engine, checked by whoever read them. `host_code` says that it was built
+    version-compatible: then it carries code for the CPU, which TensorRT runs where it may."""
+
+    data: bytes
+    host_code: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,7 +104,7 @@ class Stage:
         """A new context whose scratch memory is ours to give, ready once `stream` gets there.
 
         Raises:
-            TensorRtError: TensorRT cannot make one.
+            TensorRtError: TensorRT cannot make one. GpuMemoryError: no memory for it.
         """
         strategies = getattr(trt, "ExecutionContextAllocationStrategy", None)
         if strategies is None:
@@ -86,7 +112,7 @@ class Stage:
         else:
             context = self.engine.create_execution_context(strategies.USER_MANAGED)
         if context is None:
-            raise TensorRtError(f"{self.name} | no execution context: {self.log.take()}")
+            raise self.log.refusal(f"{self.name} | no execution context")
         self._choose_profile(context, stream)
         return Context(self, context)
 
@@ -97,9 +123,9 @@ class Stage:
             return
         done = context.set_optimization_profile_async(PROFILE, stream)
         if not (done or self.is_static):
-            raise TensorRtError(
-                f"{self.name} | no optimization profile for another shape: {self.log.take()}; "
-                "build one engine per size: ali-aug build BUNDLE --sizes HxW"
+            raise self.log.refusal(
+                f"{self.name} | no optimization profile for another shape",
+                "build one engine per size: ali-aug build BUNDLE --sizes HxW",
             )
 
 
@@ -145,7 +171,7 @@ class Context:
         """Put one run on `stream`.
 
         Raises:
-            TensorRtError: TensorRT could not.
+            TensorRtError: TensorRT could not. GpuMemoryError: it ran out of memory.
         """
         self._require(self.context.execute_async_v3(stream), "run")
 
@@ -172,20 +198,22 @@ class Context:
 
     def _require(self, done: object, what: str) -> None:
         if not done:
-            raise TensorRtError(f"{self.stage.name} | {what} refused: {self.stage.log.take()}")
+            raise self.stage.log.refusal(f"{self.stage.name} | {what} refused")
 
 
-def load_stage(trt: Any, runtime: Any, name: str, plan: bytes, log: Log) -> Stage:
+def load_stage(trt: Any, runtime: Any, name: str, plan: Plan, log: Log) -> Stage:
     """Deserialise a plan that was checked before: the bytes run code.
 
     Raises:
         TensorRtError: TensorRT does not take it, or it has a tensor of a dtype that we do not know.
+        GpuMemoryError: no memory for its weights.
     """
-    engine = runtime.deserialize_cuda_engine(plan)
+    if hasattr(runtime, "engine_host_code_allowed"):  # from 8.6 on
+        runtime.engine_host_code_allowed = plan.host_code
+    engine = runtime.deserialize_cuda_engine(plan.data)
     if engine is None:
-        raise TensorRtError(
-            f"{name} | TensorRT {trt.__version__} does not take this engine: {log.take()}; "
-            "run: ali-aug build"
+        raise log.refusal(
+            f"{name} | TensorRT {trt.__version__} does not take this engine", "run: ali-aug build"
         )
     inputs: list[TensorSpec] = []
     outputs: list[TensorSpec] = []

@@ -7,17 +7,19 @@ import functools
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from aliaug_edge.bundle import Bundle
 from aliaug_edge.engines.index import Stored, build_command, stored_engines
 from aliaug_edge.engines.plan import EngineError, Header, Here, check_fits
 from aliaug_edge.engines.shapes import bind_specs, free_dimensions
+from aliaug_edge.engines.stage import Plan
 
 FOLDER = "engines"
 STAGES = ("encoder", "unet", "decoder")
 FUSED = "generator"
 
-Plans = tuple[tuple[str, Callable[[], bytes]], ...]
+Plans = tuple[tuple[str, Callable[[], Plan]], ...]
 
 
 def device_key(here: Here) -> str:
@@ -38,7 +40,7 @@ def find_plans(
     """The plans that run `graph` here at `size_hw` and `batch`, as (stage, read) in their order.
 
     The generator may be one fused engine or the three stages; the stages are taken where both are
-    there. `read` gives the plan's bytes and checks them; where the best plan for a stage proves
+    there. `read` gives the plan, its bytes checked; where the best plan for a stage proves
     damaged it gives the next that fits, and says so. `lean` says that the runtime here is
     TensorRT's lean one.
 
@@ -56,6 +58,36 @@ def find_plans(
         raise error
 
 
+def require_plans(
+    bundle: Bundle,
+    graph: str,
+    here: Here,
+    sizes: Sequence[tuple[int, int]],
+    batch: int | None,
+    *,
+    lean: bool = False,
+) -> None:
+    """Whether `find_plans` finds what runs `graph` here at every one of `sizes`; reads no plan.
+
+    Raises:
+        EngineError: a size has none; names every size that has none, and what to run.
+    """
+    problems: dict[str, EngineError] = {}
+    for height, width in sizes:
+        try:
+            find_plans(bundle, graph, here, (height, width), batch, lean=lean)
+        except EngineError as error:
+            problems[f"{height}x{width}"] = error
+    if len({str(error) for error in problems.values()}) > 1:
+        options = f"--sizes {','.join(problems)}" + (f" --batches {batch}" if batch else "")
+        raise EngineError(
+            f"no {graph} engines for {', '.join(problems)}: run {build_command(bundle)[:-1]} "
+            f"{options}`"
+        )
+    if problems:
+        raise next(iter(problems.values()))
+
+
 def _plan(
     bundle: Bundle,
     graph: str,
@@ -63,7 +95,7 @@ def _plan(
     size_hw: tuple[int, int] | None,
     batch: int | None,
     lean: bool,
-) -> tuple[str, Callable[[], bytes]]:
+) -> tuple[str, Callable[[], Plan]]:
     problems: list[EngineError] = []
     fitting: list[Stored] = []
     for made in _all_of(bundle, graph, problems):
@@ -77,7 +109,7 @@ def _plan(
     chosen = [made for made in fitting if _holds(bundle, made.header, size_hw, batch)]
     if chosen:  # a static engine before one with a range, an engine of this version first
         chosen.sort(key=lambda made: _preference(made, here))
-        return graph, functools.partial(_first_sound, chosen)
+        return graph, FirstSound(tuple(chosen))
     if fitting:
         raise EngineError(_not_built_for(graph, fitting, size_hw, batch))
     if problems:
@@ -85,24 +117,27 @@ def _plan(
     raise EngineError(f"no {graph} engine in {bundle.root}: run {build_command(bundle)}")
 
 
-def _first_sound(engines: Sequence[Stored]) -> bytes:
-    """The first plan that is what its header says.
+@dataclass(frozen=True)
+class FirstSound:
+    """Reads the first of `engines`, best first, whose plan is what its header says. Two that are
+    equal give the same plan."""
 
-    Raises:
-        EngineError: none is; about the first.
-    """
-    first: EngineError | None = None
-    for made in engines:
-        try:
-            plan = made.read()
-        except EngineError as error:
-            first = first or error
-            continue
-        if first is not None:
-            print(f"{made.subject} takes its place: {first}", file=sys.stderr)
-        return plan
-    assert first is not None
-    raise first
+    engines: tuple[Stored, ...]
+
+    def __call__(self) -> Plan:
+        """The plan. Raises: EngineError: none is sound; about the first."""
+        first: EngineError | None = None
+        for made in self.engines:
+            try:
+                plan = Plan(made.read(), made.header.version_compatible)
+            except EngineError as error:
+                first = first or error
+                continue
+            if first is not None:
+                print(f"{made.subject} takes its place: {first}", file=sys.stderr)
+            return plan
+        assert first is not None
+        raise first
 
 
 def _check_lean(made: Stored) -> None:

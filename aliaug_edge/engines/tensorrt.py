@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib
 import sys
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +22,10 @@ from aliaug_edge.engines.chain import PAINTED, Chain, Step, make_chain, outer_in
 from aliaug_edge.engines.cuda import Cuda
 from aliaug_edge.engines.graph import Graphs
 from aliaug_edge.engines.kernels import Kernels, Sizes
+from aliaug_edge.engines.lost import lost_gpu_first
 from aliaug_edge.engines.packages import tensorrt_install
 from aliaug_edge.engines.shapes import bind_specs, free_dimensions
-from aliaug_edge.engines.stage import Log, Shape, Stage, TensorRtError, load_stage
+from aliaug_edge.engines.stage import Log, Plan, Shape, Stage, TensorRtError, load_stage
 from aliaug_edge.engines.tensorrt_package import MODULES, import_problem, start_problem
 from aliaug_edge.errors import BundleError, MissingDependencyError
 from aliaug_edge.tensors import Arrays, TensorSpec, check_feeds
@@ -31,7 +33,7 @@ from aliaug_edge.tensors import Arrays, TensorSpec, check_feeds
 NAME = "tensorrt"
 SHAPES = 4  # kept ready at once; each has its tensors on the device
 
-Plans = Sequence[tuple[str, Callable[[], bytes]]]
+Plans = Sequence[tuple[str, Callable[[], Plan]]]
 
 
 @dataclass(frozen=True)
@@ -49,13 +51,14 @@ class TensorRtEngine:
     """A graph of a bundle as one TensorRT plan, or as several that feed each other on the device.
 
     `plans` are (stage, read) in the order in which they run: "generator" alone, or "encoder",
-    "unet", "decoder"; `read` gives the bytes of a plan and checks them first, since deserialising
-    runs code. `size_hw` and `batch` fix the free dimensions, as in `OnnxRuntimeEngine`; without
+    "unet", "decoder"; `read` gives a plan, its bytes checked first, since deserialising runs
+    code. `size_hw` and `batch` fix the free dimensions, as in `OnnxRuntimeEngine`; without
     them every shape that the plans were built for can be fed. `cuda_graph` False enqueues call by
     call; `chosen` is the reason to print when entered. `trt` and `bindings` are the runtime's and
     cuda-python's modules, found when left out.
 
-    A context manager. `infer` takes and gives host arrays; `PastePipeline` works in uint8.
+    A context manager. `infer` takes and gives host arrays; `PastePipeline` works in uint8. Both
+    hold `turn` while they put work on the stream, which captures may not share.
 
     Raises:
         MissingDependencyError: TensorRT or cuda-python is not installed.
@@ -82,6 +85,7 @@ class TensorRtEngine:
         self._chosen = chosen
         self.cuda = Cuda(bindings)  # asks the driver first: TensorRT without one is a crash
         self.trt = trt or import_runtime()
+        self.turn = threading.Lock()
         self._stack = contextlib.ExitStack()
         self._log = Log()
         self._digest = hashlib.sha256()  # of the plans in use
@@ -113,7 +117,8 @@ class TensorRtEngine:
             self.stream = self.cuda.new_stream()
             stack.callback(self.cuda.drop_stream, self.stream)
             self.memory = stack.enter_context(Memory(self.cuda))
-            self._steps = steps_of(self._load_stages())
+            with lost_gpu_first(self.cuda, self.stream):
+                self._steps = steps_of(self._load_stages())
             stack.callback(self._drop_stages)
             self._check_specs()
             self._scratch = self._new_scratch()
@@ -135,10 +140,20 @@ class TensorRtEngine:
     ) -> None:
         self._stack.close()
 
+    def has_plans_of(self, other: TensorRtEngine) -> bool:
+        """Whether this engine can be run in place of `other`, with one copy of the weights. Before
+        TensorRT 10 a range of shapes belongs to one execution context, hence to one size."""
+        new = hasattr(self.trt, "ExecutionContextAllocationStrategy")
+        return new and self._plans == other._plans
+
     def infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         """See `Engine.infer`."""
         require_entered(self.name, bool(self._steps))
         check_feeds(self.name, self._inputs, feeds)
+        with self.turn:
+            return self._infer(feeds)
+
+    def _infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
         self.cuda.activate()
         ready = self.at({name: array.shape for name, array in feeds.items()})
         tensors = ready.chain.tensors
@@ -180,7 +195,8 @@ class TensorRtEngine:
             colour = tensors.at("colour")
             target = tensors.at(PAINTED)
             self.kernels().paint(tensors.at("mask"), colour, target, ready.sizes, self.stream)
-        ready.chain.enqueue(self.stream, first)
+        with lost_gpu_first(self.cuda, self.stream):
+            ready.chain.enqueue(self.stream, first)
 
     def kernels(self) -> Kernels:
         """Our own kernels, compiled when first asked for."""
@@ -193,13 +209,11 @@ class TensorRtEngine:
             runtime = self.trt.Runtime(self._log.logger(self.trt))
         except TypeError as error:
             raise TensorRtError(start_problem(self.trt.__version__, self._log.take())) from error
-        if hasattr(runtime, "engine_host_code_allowed"):  # version-compatible plans carry code
-            runtime.engine_host_code_allowed = True
         self._digest = hashlib.sha256()
         stages = []
         for name, read in self._plans:
             plan = read()
-            self._digest.update(plan)
+            self._digest.update(plan.data)
             stages.append(load_stage(self.trt, runtime, name, plan, self._log))
         return stages
 
@@ -229,9 +243,10 @@ class TensorRtEngine:
         """
         with contextlib.ExitStack() as stack:
             memory = stack.enter_context(Memory(self.cuda))
-            chain = make_chain(self.trt, memory, self._steps, shapes, self._scratch, self.stream)
-            fields = chain.tensors.layout.fields
+            stack.enter_context(lost_gpu_first(self.cuda, self.stream))
             given = [TensorSpec(s.name, s.dtype, shapes[s.name]) for s in self._inputs]
+            chain = make_chain(self.trt, memory, self._steps, given, self._scratch, self.stream)
+            fields = chain.tensors.layout.fields
             made = [TensorSpec(s.name, s.dtype, fields[s.name].shape) for s in self._outputs]
             first = next((shapes[n] for n in ("image", "mask") if n in shapes), (1, 1, 1, 1))
             ready = Ready(

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from aliaug_edge.engines.gpu import GpuProbe
 from aliaug_edge.engines.installed import Fault, version_of
 from aliaug_edge.engines.packages import (
+    cuda_python_pinned,
     jetson_release,
     tensorrt_install,
     tensorrt_reinstall,
@@ -22,6 +24,14 @@ from aliaug_edge.engines.packages import (
 
 OLDEST = (8, 5)
 MODULES = ("tensorrt", "tensorrt_lean", "tensorrt_dispatch")
+_MEMORY_WORDS = (
+    "out of memory",
+    "outofmemory",
+    "insufficient memory",
+    "not enough free memory",
+    "could not be allocated",
+    "cannot allocate",
+)
 _CUDA_OF = {
     f"tensorrt{kind}-cu{major}": major
     for kind in ("", "-lean", "-dispatch")
@@ -57,23 +67,31 @@ def is_lean(module: object) -> bool:
 
 
 def driver_fault(probe: GpuProbe) -> str | None:
-    """Why the driver cannot run the installed TensorRT: none, no GPU, or older than it needs."""
-    if probe.problem is not None:
+    """Why the driver cannot run the installed TensorRT: none, no GPU, or older than it or
+    cuda-python needs."""
+    if probe.problem is not None or probe.cuda_version is None:
         return probe.problem
-    needed = max((major for name, major in _CUDA_OF.items() if version_of(name)), default=None)
-    if (
-        needed is None
-        or probe.cuda_version is None
-        or int(probe.cuda_version.split(".")[0]) >= needed
-    ):
-        return None
-    have = probe.cuda_version.split(".")[0]
+    have = int(probe.cuda_version.split(".")[0])
+    needed = max((major for name, major in _CUDA_OF.items() if version_of(name)), default=have)
+    if have >= needed:
+        return _bindings_fault(probe.cuda_version)
     cure = f"install a newer driver, or the TensorRT for CUDA {have} (tensorrt-cu{have})"
     if jetson_release():  # only pip's wheels say which CUDA they need
         cure = f"run: {tensorrt_reinstall()}"
     return (
         f"the NVIDIA driver supports CUDA {probe.cuda_version}, the installed TensorRT needs CUDA "
         f"{needed}: {cure}"
+    )
+
+
+def _bindings_fault(cuda_version: str) -> str | None:
+    """pip takes the newest cuda-python, whose functions an older driver lacks one by one."""
+    found = version_of("cuda-bindings") or version_of("cuda-python")
+    if found is None or _numbers(found)[0] <= int(cuda_version.split(".")[0]):
+        return None
+    return (
+        f"the NVIDIA driver supports CUDA {cuda_version}, the installed cuda-python {found} needs "
+        f"CUDA {_numbers(found)[0]}: run: {cuda_python_pinned(cuda_version)}"
     )
 
 
@@ -84,6 +102,12 @@ def start_problem(version: str, said: str) -> str:
         f"TensorRT {version} does not start here: {said}; a CUDA error 35 is a driver that is too "
         "old for it; run: ali-aug doctor"
     )
+
+
+def memory_line(log: Iterable[str]) -> str | None:
+    """The first of TensorRT's messages which says that memory ran out; it has no error code for
+    that, and what it says last is often that something else failed for it."""
+    return next((line for line in log if any(w in line.lower() for w in _MEMORY_WORDS)), None)
 
 
 def import_problem(error: ImportError) -> str:

@@ -1,4 +1,4 @@
-"""The model as one function of arrays: a bundle, and an engine per size, opened when needed."""
+"""The model as one function of arrays: a bundle, and a runner per size, opened when needed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from aliaug_edge import tensors
 from aliaug_edge.bundle import Bundle
 from aliaug_edge.crops import Window
 from aliaug_edge.engines import open_engine
+from aliaug_edge.engines.base import Engine
 from aliaug_edge.engines.jobs import PasteJob
 from aliaug_edge.generation.feeds import bundle_conditions
 from aliaug_edge.generation.feeds import bundle_feeds as bundle_feeds
 from aliaug_edge.generation.feeds import model_feeds as model_feeds
 from aliaug_edge.generation.feeds import noise as noise
-from aliaug_edge.generation.runners import Answer, BusyClock, Runner, open_runner
+from aliaug_edge.generation.runners import Answer, BusyClock, Runner, open_runner, shared
 from aliaug_edge.generation.runners import NonFiniteError as NonFiniteError
 
 GRAPH = "generator"
@@ -53,6 +54,31 @@ class Framed(Protocol):
     def grey(self) -> bool: ...
 
 
+def engine_for(
+    bundle: Bundle,
+    engine: str,
+    size_hw: tuple[int, int] | None = None,
+    batch: int | None = 1,
+    threads: int | None = None,
+) -> Engine:
+    """The engine, not entered, that a `Pipeline` takes; without `size_hw`, to hear whether there is
+    one and what its name is. It has to serve every size of the bundle: which of them a run needs
+    is known when it is too late for another.
+
+    Raises:
+        AliAugError: as `open_engine`.
+    """
+    return open_engine(
+        bundle,
+        GRAPH,
+        engine=engine,
+        size_hw=size_hw,
+        batch=batch,
+        threads=threads,
+        sizes=bundle.sizes,
+    )
+
+
 class Pipeline:
     """Runs a bundle's fused generator. A context manager; `engine_s` sums the time inside it.
 
@@ -73,6 +99,7 @@ class Pipeline:
         self._batch = batch
         self._clock = BusyClock()
         self._runners: dict[tuple[int, int], Runner] = {}
+        self._engines: list[Engine] = []  # entered; sizes may share one
         self._stack = contextlib.ExitStack()
         self._turn = threading.Lock()
 
@@ -86,6 +113,7 @@ class Pipeline:
         trace: TracebackType | None,
     ) -> None:
         self._runners.clear()
+        self._engines.clear()
         self._stack.close()
 
     @property
@@ -154,18 +182,20 @@ class Pipeline:
     def _runner(self, size_hw: tuple[int, int]) -> Runner:
         with self._turn:
             if size_hw not in self._runners:
-                engine = open_engine(
-                    self.bundle,
-                    GRAPH,
-                    engine=self._choice,
-                    size_hw=size_hw,
-                    batch=self._batch,
-                    threads=self._threads,
-                )
+                engine = self._engine(size_hw)
                 runner = open_runner(engine, size_hw, self._batch, self._clock)
                 self._runners[size_hw] = self._stack.enter_context(runner)
-                self._choice = self._runners[size_hw].name  # auto decides once, for all sizes
             return self._runners[size_hw]
+
+    def _engine(self, size_hw: tuple[int, int]) -> Engine:
+        """An entered engine for `size_hw`, one in use where it has what is needed."""
+        opened = engine_for(self.bundle, self._choice, size_hw, self._batch, self._threads)
+        engine = shared(opened, self._engines)
+        if engine is None:
+            engine = self._stack.enter_context(opened)
+            self._engines.append(engine)
+            self._choice = engine.name  # auto decides once, for all sizes
+        return engine
 
 
 def _given(feeds: tensors.Arrays, item: int) -> dict[str, NDArray[Any]]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aliaug_edge.bundle import Bundle
-from aliaug_edge.engines import open_engine
 from aliaug_edge.errors import DataError
+from aliaug_edge.generation.pipeline import engine_for
 from aliaug_edge.generation.request import (
     CALIBRATED,
     Request,
@@ -73,7 +73,7 @@ def checked_plan(
     if "mvtec" in settings.labels:
         for name in settings.classes:
             folder_name(name)
-    open_engine(bundle, engine=settings.engine)  # not entered: only to hear now if it cannot run
+    engine_for(bundle, settings.engine)  # not entered: only to hear now if it cannot run
     sources = Sources(images_dir, masks_dir, settings.procedural_hw, settings.backdrop)
     requests = plan_requests(settings, bundle, sources.names, sources.mask_names)
     sources.check_masks(request.source_image for request in requests)

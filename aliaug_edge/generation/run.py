@@ -14,12 +14,11 @@ from typing import Any
 
 from aliaug_edge import __version__
 from aliaug_edge.bundle import Bundle
-from aliaug_edge.engines import open_engine
 from aliaug_edge.engines.installed import version_of
 from aliaug_edge.errors import DataError, OutputError
 from aliaug_edge.generation import folder
 from aliaug_edge.generation.assemble import assemble
-from aliaug_edge.generation.pipeline import Pipeline
+from aliaug_edge.generation.pipeline import Pipeline, engine_for
 from aliaug_edge.generation.placement import PlacementError
 from aliaug_edge.generation.plan import Plan, checked_plan, plan_run
 from aliaug_edge.generation.request import Request, RunSettings
@@ -223,7 +222,7 @@ def _maker(pipeline: Pipeline) -> dict[str, str]:
 def _request_document(job: Job, requests: Sequence[Request]) -> dict[str, Any]:
     used = [request.source_image for request in requests]
     # Asking for "auto" and for the engine that it takes is one and the same request.
-    engine = open_engine(job.bundle, engine=job.settings.engine).name
+    engine = engine_for(job.bundle, job.settings.engine).name
     return {
         "settings": {**asdict(job.settings), "engine": engine},
         "bundle": {"name": job.bundle.name, "sha256": job.bundle.sha256},

@@ -11,8 +11,7 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
@@ -160,17 +159,25 @@ def _answer(job: PasteJob, pasted: Pasted, subject: str) -> Answer:
     return Answer(pasted.raw, {job.mode: pasted.patch})
 
 
+def shared(opened: Engine, entered: Iterable[Engine]) -> Engine | None:
+    """Which of the engines in use runs what `opened`, not entered, would load a second time: one of
+    TensorRT with a range of sizes."""
+    if opened.name != TENSORRT:
+        return None
+    from aliaug_edge.engines.tensorrt import TensorRtEngine
+
+    if not isinstance(opened, TensorRtEngine):  # the first of a run, which may yet be another
+        return None
+    known = (engine for engine in entered if isinstance(engine, TensorRtEngine))
+    return next((engine for engine in known if engine.has_plans_of(opened)), None)
+
+
 @contextlib.contextmanager
 def open_runner(
-    opened: AbstractContextManager[Engine],
-    size_hw: tuple[int, int],
-    batch: int | None,
-    clock: BusyClock,
+    engine: Engine, size_hw: tuple[int, int], batch: int | None, clock: BusyClock
 ) -> Iterator[Runner]:
-    """The runner for an engine that is not entered yet, at `size_hw` and, where it is not free,
-    `batch`; entered and left with it."""
+    """The runner for an engine that is entered, at `size_hw` and, where it is not free, `batch`."""
     with contextlib.ExitStack() as stack:
-        engine = stack.enter_context(opened)
         pipeline = _paste_pipeline(stack, engine, size_hw, batch or 1)
         if pipeline is None:
             yield ArrayRunner(engine, clock)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from aliaug_edge.engines.chain import MASK, PAINTED
+from aliaug_edge.engines.lost import lost_gpu_first
 from aliaug_edge.engines.tensorrt import Ready, TensorRtEngine
 from aliaug_edge.profiling.latency import Rules
 from aliaug_edge.tensors import Arrays
@@ -96,9 +97,10 @@ class Tracer:
         self._copy_in()
         mark()
         before = time.perf_counter()
-        for _, work in works:
-            work()
-            mark()
+        with lost_gpu_first(cuda, stream):
+            for _, work in works:
+                work()
+                mark()
         enqueue = _ms_since(before)
         self._copy_out()
         mark()

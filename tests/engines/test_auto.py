@@ -10,6 +10,7 @@ from support.gpu.rig import STAGED, rig
 from aliaug_edge.bundle import Bundle
 from aliaug_edge.engines import open_engine
 from aliaug_edge.engines.plan import EngineError
+from aliaug_edge.engines.stage import Plan
 from aliaug_edge.errors import AliAugError, MissingDependencyError
 from aliaug_edge.generation.pipeline import Pipeline
 from aliaug_edge.tensors import Arrays
@@ -17,12 +18,12 @@ from aliaug_edge.tensors import Arrays
 Capture = pytest.CaptureFixture[str]
 
 
-def unreadable() -> bytes:
+def unreadable() -> Plan:
     raise EngineError("engine decoder-64x96-b2 is damaged: its plan should have 9 bytes and has 8")
 
 
-def garbage() -> bytes:
-    return b"\x00garbage"
+def garbage() -> Plan:
+    return Plan(b"\x00garbage")
 
 
 @pytest.mark.parametrize(

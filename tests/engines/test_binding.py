@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -171,6 +172,40 @@ def test_the_tensorrt_provider_keeps_what_it_builds(
         "CUDAExecutionProvider",
         "CPUExecutionProvider",
     ]
+
+
+def test_what_the_tensorrt_provider_finds_is_what_it_left(
+    bundle: Bundle,
+    patched: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else a flipped byte or a strange file would be deserialised, which runs code."""
+    cache, found = tmp_path / "engines", []
+    sessions = patched(Sessions(provider="TensorrtExecutionProvider"))
+    begin = sessions.open
+
+    def builds(*arguments: Any, **more: Any) -> Any:
+        found.append(sorted(path.name for path in cache.glob("*.*") if path.suffix != ".json"))
+        (cache / "graph.engine").write_bytes(b"a plan")
+        return begin(*arguments, **more)
+
+    monkeypatch.setattr(sessions.module, "InferenceSession", builds)
+    for _ in range(2):
+        with gpu(bundle, "tensorrt", cache_dir=cache):
+            (cache / "times.timing").write_bytes(b"at a run")
+    assert found == [[], ["graph.engine", "times.timing"]]
+    assert capsys.readouterr().err == ""
+    (cache / "times.timing").write_bytes(b"at another")
+    (cache / "strange.engine").symlink_to(cache / "graph.engine")
+    with gpu(bundle, "tensorrt", cache_dir=cache):
+        assert found[-1] == ["graph.engine"]
+    said = capsys.readouterr().err
+    assert "does not vouch for it: strange.engine, times.timing; it is built again" in said
+    (cache / "vouched.json").write_text("[]")
+    with gpu(bundle, "tensorrt", cache_dir=cache):
+        assert found[-1] == []
 
 
 def test_memory_that_runs_out_says_what_to_lower(bundle: Bundle, feeds: Arrays) -> None:

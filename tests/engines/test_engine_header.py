@@ -202,7 +202,7 @@ def test_a_flipped_byte_anywhere_is_found(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("folder")
 def test_an_engine_is_found_through_index_and_header(bundle: Bundle) -> None:
     ((stage, read),) = find_plans(bundle, "encoder", HERE, (64, 64), 1)
-    assert (stage, read()) == ("encoder", PLAN)
+    assert (stage, read().data) == ("encoder", PLAN)
     load_bundle(bundle.root)
 
 
@@ -218,7 +218,7 @@ def test_a_byte_flipped_in_header_or_index_is_one_line_or_harmless(
             path.write_bytes(damaged)
             try:
                 ((_, read),) = find_plans(bundle, "encoder", HERE, (64, 64), 1)
-                assert read() == PLAN  # white space, or the engine's own name
+                assert read().data == PLAN  # white space, or the engine's own name
             except EngineError as error:
                 assert "\n" not in str(error) and "ali-aug build" in str(error)
         path.write_bytes(whole)
@@ -251,9 +251,9 @@ def test_where_a_plan_is_damaged_the_next_that_fits_takes_its_place(
     (folder / wide.plan).write_bytes(PLAN[::-1])
     add_engine(bundle, folder, "encoder-range", wide)
     ((_, read),) = find_plans(bundle, "encoder", HERE, (64, 64), 1)
-    assert read() == PLAN and capsys.readouterr().err == ""
+    assert read().data == PLAN and capsys.readouterr().err == ""
     (folder / header().plan).write_bytes(PLAN[:-1])
-    assert read() == PLAN[::-1]
+    assert read().data == PLAN[::-1]
     said = capsys.readouterr().err
     assert said.startswith("engine encoder-range takes its place: engine encoder-64x64-b1 is dam")
     assert said.count("\n") == 1

@@ -19,7 +19,7 @@ from aliaug_edge.engines.cuda import Cuda
 from aliaug_edge.engines.cuda_errors import GpuError, GpuLostError, GpuMemoryError
 from aliaug_edge.engines.graph import Graphs
 from aliaug_edge.engines.paste import PastePipeline
-from aliaug_edge.engines.stage import TensorRtError
+from aliaug_edge.engines.stage import Plan, TensorRtError
 from aliaug_edge.engines.tensorrt import TensorRtEngine
 from aliaug_edge.errors import BundleError
 from aliaug_edge.tensors import Arrays, TensorSpec
@@ -71,6 +71,41 @@ def test_a_call_that_fails_anywhere_leaves_nothing_allocated(
             assert "CUDA_ERROR_INVALID_VALUE" in str(error)
 
 
+@pytest.mark.parametrize(
+    "code", [CUresult.CUDA_ERROR_MISALIGNED_ADDRESS, CUresult.CUDA_ERROR_MPS_CLIENT_TERMINATED]
+)
+def test_after_an_error_that_sticks_nothing_more_is_put_on_the_gpu(
+    bundle: Bundle, feeds: Arrays, code: CUresult
+) -> None:
+    with rig() as gpu, pytest.raises(GpuLostError, match=code.name), gpu.engine(bundle) as engine:
+        engine.infer(feeds)
+        gpu.driver.fail("cuStreamSynchronize", code)
+        with pytest.raises(GpuLostError, match="run the same command again"):
+            engine.infer(feeds)
+        done = list(gpu.machine.trace)
+        try:
+            engine.infer(feeds)
+        finally:
+            assert gpu.machine.trace == done
+
+
+def test_a_function_that_the_driver_lacks_is_one_line(
+    bundle: Bundle, feeds: Arrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As cuda-python 13 tells it on a driver for CUDA 12."""
+
+    def missing(*_: object) -> None:
+        raise RuntimeError('Function "cuGraphInstantiate" not found')
+
+    with rig() as gpu:
+        monkeypatch.setattr(gpu.driver, "cuMemHostAlloc", missing)
+        with pytest.raises(GpuError) as caught, gpu.engine(bundle) as engine:
+            engine.infer(feeds)
+    said = str(caught.value)
+    assert "cuda-python does not find cuMemHostAlloc here" in said and "doctor" in said
+    assert "\n" not in said
+
+
 def test_a_lost_gpu_is_one_line_that_says_to_run_again(bundle: Bundle, feeds: Arrays) -> None:
     with rig() as gpu, pytest.raises(GpuLostError) as caught, gpu.engine(bundle) as engine:
         engine.infer(feeds)
@@ -78,6 +113,36 @@ def test_a_lost_gpu_is_one_line_that_says_to_run_again(bundle: Bundle, feeds: Ar
         engine.infer(feeds)
     assert "CUDA_ERROR_ECC_UNCORRECTABLE" in str(caught.value)
     assert "finished samples are kept: run the same command again" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "call", ["deserialize_cuda_engine", "create_execution_context", "execute_async_v3"]
+)
+def test_out_of_memory_inside_tensorrt_says_what_to_lower_not_to_build_again(
+    bundle: Bundle, feeds: Arrays, call: str
+) -> None:
+    with rig() as gpu:
+        gpu.driver.fail(call, CUresult.CUDA_ERROR_OUT_OF_MEMORY, after=1)
+        with pytest.raises(GpuMemoryError) as caught, gpu.engine(bundle) as engine:
+            engine.infer(feeds)
+    said = str(caught.value)
+    assert said.startswith("unet | ") and "out of GPU memory (Error Code 1: Cuda" in said
+    assert "; lower the batch or the size" in said
+    assert "ali-aug build" not in said and "\n" not in said
+
+
+@pytest.mark.parametrize(
+    "call", ["deserialize_cuda_engine", "create_execution_context", "execute_async_v3"]
+)
+def test_a_gpu_lost_inside_tensorrt_is_told_as_that(
+    bundle: Bundle, feeds: Arrays, call: str
+) -> None:
+    with rig() as gpu:
+        gpu.driver.fail(call, CUresult.CUDA_ERROR_ECC_UNCORRECTABLE, after=1)
+        with pytest.raises(GpuLostError) as caught, gpu.engine(bundle) as engine:
+            engine.infer(feeds)
+    assert "run the same command again" in str(caught.value)
+    assert "CUDA_ERROR_ECC_UNCORRECTABLE" in str(caught.value)
 
 
 def test_a_shape_outside_the_profile_names_both_and_the_command(
@@ -97,7 +162,7 @@ def test_a_plan_that_tensorrt_does_not_take_says_what_tensorrt_says(bundle: Bund
     with rig() as gpu:
         engine = TensorRtEngine(
             bundle.graphs["generator"],
-            [("generator", lambda: b"\x00garbage")],
+            [("generator", lambda: Plan(b"\x00garbage"))],
             trt=gpu.trt,
             bindings=gpu.bindings,
         )
@@ -136,7 +201,7 @@ def test_stages_that_do_not_agree_on_a_dtype_are_refused(bundle: Bundle, feeds: 
                 for s in spec.inputs
             )
             spec = GraphSpec(spec.path, halves, spec.outputs)
-        return lambda: plan(bundle.graph_path(stage), spec, *bounds)
+        return lambda: Plan(plan(bundle.graph_path(stage), spec, *bounds))
 
     with rig() as gpu:
         made = [(stage, read(stage)) for stage in STAGED]
@@ -219,6 +284,23 @@ def test_work_that_cannot_be_captured_is_enqueued_call_by_call() -> None:
         assert "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED" in graphs.refused["key"]
         assert gpu.machine.trace.count("set") == 3
         cuda.drop_stream(stream)
+
+
+def test_an_engine_that_tensorrt_refuses_in_a_capture_runs_call_by_call(
+    bundle: Bundle, feeds: Arrays
+) -> None:
+    with rig() as gpu:
+        with gpu.engine(bundle) as engine:
+            expected = engine.infer(feeds)["generated"]
+        gpu.driver.failures.uncapturable = True
+        gpu.machine.trace.clear()
+        with gpu.engine(bundle) as engine:
+            for _ in range(3):
+                assert np.array_equal(engine.infer(feeds)["generated"], expected)
+            (why,) = engine.graphs.refused.values()
+        assert "not permitted when stream is capturing" in why
+        assert gpu.machine.trace.count("encoder") == 3
+        assert "graph" not in gpu.machine.trace
 
 
 def test_the_machine_itself_finds_what_a_gpu_would_hide() -> None:

@@ -144,6 +144,6 @@ def test_without_nvrtc_the_line_says_what_to_install(monkeypatch: pytest.MonkeyP
         raise RuntimeError("Failed to dlopen libnvrtc.so.12")
 
     monkeypatch.setattr(FakeNvrtc, "nvrtcCreateProgram", absent)
-    line = r"libnvrtc\.so\.12.*pip install nvidia-cuda-nvrtc"
+    line = r"libnvrtc\.so\.12.*pip install 'nvidia-cuda-nvrtc<14'"
     with rig() as gpu, Cuda(gpu.bindings) as cuda, pytest.raises(GpuError, match=line):
         Kernels(cuda).__enter__()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from aliaug_edge.engines import cuda, engine_choices, packages
+from aliaug_edge.engines import cuda, cuda_python, engine_choices, packages
 from aliaug_edge.engines import tensorrt_package as package
 from aliaug_edge.engines.gpu import Gpu, GpuProbe
 from aliaug_edge.engines.packages import (
@@ -49,7 +49,29 @@ def test_elsewhere_the_pip_extra_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(packages, "_TEGRA_RELEASE", tmp_path / "none")
     assert tensorrt_install() == cuda_python_install("12.6") == packages.SERVER
     assert packages.SERVER == "pip install 'aliaug-edge[tensorrt]'"
-    assert nvrtc_install("13.0") == "pip install nvidia-cuda-nvrtc"
+    assert nvrtc_install("13.0") == "pip install 'nvidia-cuda-nvrtc<14'"
+    assert nvrtc_install("12.6") == "pip install nvidia-cuda-nvrtc-cu12"
+
+
+@pytest.mark.parametrize(
+    ("release", "command"),
+    [("none", "pip install 'cuda-python[all]<13'"), ("jetson", "pip install 'cuda-python<13'")],
+)
+def test_a_cuda_python_newer_than_the_driver_is_one_line_with_the_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, release: str, command: str
+) -> None:
+    if release == "jetson":
+        (tmp_path / "jetson").write_text("# R36 (release), REVISION: 4.3, GCID: 38968081")
+    monkeypatch.setattr(packages, "_TEGRA_RELEASE", tmp_path / release)
+    installed = {"tensorrt-cu12": "10.3.0", "cuda-bindings": "13.0.3", "cuda-python": "13.0.3"}
+    monkeypatch.setattr(package, "version_of", installed.get)
+    said = package.driver_fault(ORIN)
+    assert said == (
+        "the NVIDIA driver supports CUDA 12.6, the installed cuda-python 13.0.3 needs CUDA 13: "
+        f"run: {command}"
+    )
+    monkeypatch.setattr(package, "version_of", {**installed, "cuda-bindings": "12.9.4"}.get)
+    assert package.driver_fault(ORIN) is None
 
 
 @pytest.mark.usefixtures("jetson")
@@ -99,7 +121,7 @@ def test_on_a_jetson_cuda_python_is_that_of_its_cuda(
     monkeypatch: pytest.MonkeyPatch, version: str, line: str
 ) -> None:
     probe = GpuProbe(ORIN.gpus, None, version)
-    monkeypatch.setattr(cuda, "probe_gpus", lambda: probe)
+    monkeypatch.setattr(cuda_python, "probe_gpus", lambda: probe)
     with pytest.raises(MissingDependencyError, match=f"pip install 'cuda-python>={line}'"):
         cuda.Cuda()
     assert nvrtc_install(version) == f"sudo apt-get install cuda-nvrtc-{version.replace('.', '-')}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,12 @@ import numpy as np
 import pytest
 from support.bundles import make_bundle
 from support.gpu.enums import CUresult
-from support.gpu.full import make_full_bundle
+from support.gpu.full import make_full_bundle, make_paper_bundle
 from support.gpu.rig import STAGED, Rig, rig
 
 from aliaug_edge import assets, crops
 from aliaug_edge.bundle import Bundle, load_bundle
+from aliaug_edge.engines.cuda import Cuda
 from aliaug_edge.engines.cuda_errors import GpuError, GpuLostError
 from aliaug_edge.engines.jobs import PasteJob
 from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine
@@ -217,6 +220,51 @@ def test_threads_share_a_pipeline_and_each_gets_its_own(bundle: Bundle, eager: b
     assert differing([one for part in parts for (one,) in part], on_cpu(bundle, jobs)) == 0
 
 
+def test_two_sizes_share_an_engine_and_one_waits_while_the_other_is_captured(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also `infer`: what another thread puts on the stream would become part of the graph."""
+    sizes = (SIZE, (96, 96))
+    jobs = [[job(bundle, seed, size=size, photo=seed) for seed in range(3)] for size in sizes]
+    one = bundle_feeds(
+        bundle,
+        np.zeros((1, 64, 64, 3), np.uint8),
+        np.zeros((1, 64, 64), np.uint8),
+        ["crack"],
+        [1],
+        [1],
+    )
+    capturing, capture = threading.Event(), Cuda.capture
+
+    def slowly(self: Cuda, stream: int, work: Any) -> int:
+        def and_wait() -> None:
+            work()
+            capturing.set()
+            time.sleep(0.2)
+
+        return capture(self, stream, and_wait)
+
+    monkeypatch.setattr(Cuda, "capture", slowly)
+    with (
+        rig() as gpu,
+        gpu.engine(bundle) as engine,
+        PastePipeline(engine, sizes[0]) as small,
+        PastePipeline(engine, sizes[1]) as large,
+        ThreadPoolExecutor(3) as pool,
+    ):
+
+        def paste(pipeline: PastePipeline, given: list[PasteJob]) -> list[Any]:
+            return [found for results in pipeline.paste([j] for j in given) for found in results]
+
+        first = pool.submit(paste, small, jobs[0])
+        assert capturing.wait(60)
+        second = pool.submit(paste, large, jobs[1])
+        third = pool.submit(engine.infer, {s.name: one[s.name] for s in engine.inputs})
+        assert differing(first.result(), on_cpu(bundle, jobs[0])) == 0
+        assert differing(second.result(), on_cpu(bundle, jobs[1])) == 0
+        assert third.result()["generated"].shape == (1, 3, 64, 64)
+
+
 def test_a_thread_that_fails_takes_no_place_from_the_others(bundle: Bundle) -> None:
     jobs = [job(bundle, seed, photo=seed % 3) for seed in range(6)]
     with rig() as gpu, gpu.engine(bundle) as engine, PastePipeline(engine, SIZE) as pipeline:
@@ -242,6 +290,17 @@ def test_after_the_gpu_is_lost_in_one_thread_the_others_put_nothing_on_it(bundle
         gpu.driver.lose()
     assert "the GPU was lost in cuGraphLaunch (CUDA_ERROR_ECC_UNCORRECTABLE)" in told[0][0]
     assert told == told[:1] * 4
+
+
+@pytest.mark.parametrize("after", [0, 2, 4, 7])
+def test_a_gpu_lost_in_a_run_of_tensorrt_is_told_as_that(bundle: Bundle, after: int) -> None:
+    """In the first run, in the capture that follows it, and later."""
+    jobs = [job(bundle, seed, photo=seed) for seed in range(3)]
+    with rig() as gpu:
+        gpu.driver.failures.uncapturable = after > 5  # else no third run reaches TensorRT
+        gpu.driver.fail("execute_async_v3", CUresult.CUDA_ERROR_ECC_UNCORRECTABLE, after)
+        with pytest.raises(GpuLostError, match="run the same command again"):
+            pasted(gpu, bundle, jobs)
 
 
 def test_a_good_image_is_encoded_once_for_all_its_defects(bundle: Bundle) -> None:
@@ -346,8 +405,18 @@ def test_after_a_run_that_was_left_early_or_failed_the_next_one_is_right(bundle:
             assert differing(again, on_cpu(bundle, jobs)) == 0
 
 
-def test_bundles_whose_mask_is_encoded_too_run_the_encoder_twice(tmp_path: Path) -> None:
-    bundle = load_bundle(make_full_bundle(tmp_path / "full"))
+def test_where_tensorrt_cannot_be_captured_the_patches_are_the_same(bundle: Bundle) -> None:
+    jobs = [job(bundle, seed, photo=seed // 2) for seed in range(4)]
+    with rig() as gpu:
+        gpu.driver.failures.uncapturable = True
+        assert differing(pasted(gpu, bundle, jobs), on_cpu(bundle, jobs)) == 0
+        assert "graph" not in gpu.machine.trace
+
+
+@pytest.mark.parametrize("make", [make_full_bundle, make_paper_bundle])
+def test_bundles_whose_mask_is_encoded_too_run_the_encoder_twice(make: Any, tmp_path: Path) -> None:
+    """Although no stage of theirs asks for the colour, nor one of `paper` for the mask."""
+    bundle = load_bundle(make(tmp_path / "bundle"))
     jobs = [job(bundle, seed, photo=seed // 2) for seed in range(5)]
     with rig() as gpu:
         found = pasted(gpu, bundle, jobs)

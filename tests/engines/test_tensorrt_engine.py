@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from support.gpu.full import make_full_bundle, make_paper_bundle
 from support.gpu.rig import STAGED, rig
 
-from aliaug_edge.bundle import Bundle
+from aliaug_edge.bundle import Bundle, load_bundle
 from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine
 from aliaug_edge.tensors import Arrays
 
@@ -34,3 +38,20 @@ def test_the_stages_on_the_device_give_what_they_give_on_the_cpu(
             assert np.array_equal(engine.infer(feeds)["generated"], expected)
         assert engine.graphs.captures == 1
         assert gpu.machine.trace.count("graph") == 2
+
+
+@pytest.mark.parametrize("make", [make_full_bundle, make_paper_bundle])
+@pytest.mark.parametrize("stages", [STAGED, ("generator",)])
+def test_inputs_that_no_stage_reads_are_taken_and_painted_with(
+    make: Any, stages: tuple[str, ...], feeds: Arrays, tmp_path: Path
+) -> None:
+    bundle = load_bundle(make(tmp_path / "bundle"))
+    spec = bundle.graphs["generator"]
+    given = {tensor.name: feeds[tensor.name] for tensor in spec.inputs}
+    with OnnxRuntimeEngine(bundle.graph_path("generator"), spec, provider="cpu", threads=1) as cpu:
+        expected = cpu.infer(given)["generated"]
+        other = cpu.infer({**given, "colour": given["colour"] / 2})["generated"]
+    assert not np.allclose(expected, other, atol=1e-3)
+    with rig() as gpu, gpu.engine(bundle, stages) as engine:
+        for _ in range(2):  # plain, then as a graph
+            assert np.allclose(engine.infer(given)["generated"], expected, atol=1e-5)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from aliaug_edge.engines import cuda
+from aliaug_edge.engines import cuda, cuda_python
 from aliaug_edge.engines.cuda_errors import GpuError
 from aliaug_edge.engines.gpu import Gpu, GpuProbe, probe_gpus
 from aliaug_edge.engines.tensorrt import import_runtime
@@ -78,7 +78,7 @@ def test_without_cuda_python_the_install_line_is_given(
 ) -> None:
     del packages
     probe = GpuProbe((Gpu("Orin", "8.7", 16.0),), None, "13.1")
-    monkeypatch.setattr(cuda, "probe_gpus", lambda: probe)
+    monkeypatch.setattr(cuda_python, "probe_gpus", lambda: probe)
     with pytest.raises(MissingDependencyError, match="cuda-python is not installed; run: pip"):
         cuda.Cuda()
 

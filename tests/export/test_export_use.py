@@ -28,6 +28,7 @@ from aliaug_edge.model.conditioning import Conditioning
 from aliaug_edge.model.generator import Generator
 from tests.support.bases import micro_base, write_base
 from tests.support.commands import run_command
+from tests.support.gpu.full import INPUTS
 
 TORCH_FREE = """
 import sys
@@ -104,6 +105,17 @@ def test_the_other_conditionings_export_with_the_inputs_that_they_read(
         with TorchEngine(stage) as engine:
             wanted = engine.infer(feeds)["generated"]
         assert np.abs(session.run(None, feeds)[0] - wanted).max() < 1e-4
+
+
+@pytest.mark.parametrize("conditioning", ["paper", "full"])
+def test_the_stand_ins_of_the_gpu_tests_ask_for_what_real_stages_ask_for(
+    conditioning: Conditioning,
+) -> None:
+    """A stand-in whose stages take more would hide an input that only painting needs."""
+    generator = stirred(conditioning)
+    for name, names in INPUTS[conditioning].items():
+        real = {t.name for t in stage_of(generator, name).inputs}
+        assert set(names) == real - {"grain", "appearance"}
 
 
 @pytest.mark.parametrize("conditioning", ["paper", "full", "light"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 import typer
 from PIL import Image
 from support.bundles import make_bundle
+from support.gpu.enums import CUresult
+from support.gpu.full import make_full_bundle, make_paper_bundle
 from support.gpu.here import Here
 from support.gpu.rig import STAGED, rig
 from typer.testing import CliRunner
@@ -107,6 +110,22 @@ def test_the_dataset_is_that_of_the_cpu(
     counts = {gpu.machine.ran.count(step) for step in steps}
     assert len(counts) == 1
     assert len(made) <= counts.pop() <= sum(record["tries"] for record in made)
+
+
+@pytest.mark.parametrize("make", [make_full_bundle, make_paper_bundle])
+def test_bundles_whose_mask_is_encoded_make_the_dataset_of_the_cpu(
+    make: Any, good_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No stage of theirs reads the colour that the mask is painted in."""
+    other = load_bundle(make(tmp_path / "bundle"))
+    settings = RunSettings(count=6, engine="onnxruntime-cpu", quality="off")
+    generate_dataset(other, settings, tmp_path / "cpu", good_dir)
+    with rig() as gpu:
+        Here(monkeypatch, gpu).has_plans(*STAGED)
+        settings = replace(settings, engine="tensorrt")
+        generate_dataset(other, settings, tmp_path / "gpu", good_dir)
+    assert levels_apart(tmp_path / "gpu", tmp_path / "cpu") <= 1
+    assert gpu.machine.ran.count("cut") >= 6
 
 
 def test_a_good_image_is_encoded_once_for_all_its_defects(
@@ -218,6 +237,26 @@ def test_without_a_compiler_for_our_kernels_the_cpu_cuts_and_blends(
     assert "engine: tensorrt, cut and blend on the CPU (NVRTC cannot be opened" in said
     assert levels_apart(tmp_path / "gpu", tmp_path / "cpu") <= 1
     assert gpu.machine.ran.count("cut") == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "after"),
+    [
+        ("cuModuleLoadData", CUresult.CUDA_ERROR_INVALID_IMAGE, 0),
+        ("cuModuleGetFunction", CUresult.CUDA_ERROR_NOT_FOUND, 2),
+    ],
+)
+def test_where_the_driver_does_not_load_our_kernels_the_cpu_cuts_and_blends(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, code: CUresult, after: int
+) -> None:
+    """As with an NVRTC that is newer than the driver; nothing of it stays loaded."""
+    with rig() as gpu:
+        Here(monkeypatch, gpu).has_plans(*STAGED)
+        gpu.driver.fail(call, code, after)
+        said = run(tmp_path / "gpu", "tensorrt", "-n", 2, "--quality", "off")
+    assert "cut and blend on the CPU (kernels.cu | the driver does not take what NVRTC" in said
+    assert f"({code.name}); run: ali-aug doctor)" in said
+    assert len(lines(tmp_path / "gpu")) == 2
 
 
 def request_of(bundle: Bundle, severity: float) -> Request:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 from support.bundles import make_bundle
 from support.gpu.driver import OK, CUresult, FakeDriver
+from support.gpu.full import make_full_bundle, make_paper_bundle
 from support.gpu.rig import rig
 from support.gpu.tensorrt import Context, _Engine
 
@@ -86,6 +87,22 @@ def test_a_whole_run_is_one_graph_launch_and_gives_the_engines_result(gpu, bundl
             assert tracer.graphed
             assert query.compute == 1.0 and query.stages == {}
             assert (tracer.ready.made.arrays["generated"] == expected).all()
+
+
+@pytest.mark.parametrize("make", [make_full_bundle, make_paper_bundle])
+def test_painting_and_the_masks_encoding_are_timed_where_no_stage_reads_the_colour(
+    gpu, make, tmp_path
+):
+    other = load_bundle(make(tmp_path / "bundle"))
+    mask = write_scene(tmp_path, SIZE)
+    known = scene_feeds(other, imaging.load_image(tmp_path / "good.png"), mask, 1)
+    given = {spec.name: known[spec.name] for spec in other.graphs["generator"].inputs}
+    with gpu.engine(other) as engine:
+        expected = engine.infer(given)["generated"]
+        with Tracer(engine, given) as tracer:
+            query = tracer.run(staged=True)
+            assert (tracer.ready.made.arrays["generated"] == expected).all()
+    assert list(query.stages) == ["paint", "encoder", "mask_encoder", "unet", "decoder"]
 
 
 def test_where_graphs_are_off_that_is_said(gpu, bundle, scene):

@@ -25,12 +25,12 @@ from aliaug_edge.engines.plan import EngineError, version_tuple
 from aliaug_edge.engines.tensorrt_package import (
     OLDEST,
     import_problem,
+    memory_line,
     start_problem,
     tensorrt_fault,
 )
 
 _MIB = 2**20
-_MEMORY_WORDS = ("out of memory", "outofmemory", "insufficient memory", "cannot allocate")
 
 
 def version() -> str:
@@ -82,9 +82,11 @@ def build(job: BuildJob, watch: Watch) -> Made:
 
 def load(graph: str, spec: GraphSpec, plan: bytes) -> Engine:
     """See `Toolchain`."""
+    from aliaug_edge.engines.stage import Plan
     from aliaug_edge.engines.tensorrt import TensorRtEngine
 
-    return TensorRtEngine(spec, [(graph, lambda: plan)])
+    made = Plan(plan, host_code=True)  # just built here, whether version-compatible or not
+    return TensorRtEngine(spec, [(graph, lambda: made)])
 
 
 def _module() -> Any:
@@ -209,7 +211,7 @@ def _failed(log: list[str], watch: Watch) -> EngineError:
     if watch.stopped:
         return EngineError("stopped")
     said = log[-1] if log else "TensorRT does not say why"
-    memory = [line for line in log if any(word in line.lower() for word in _MEMORY_WORDS)]
-    if memory:
-        return OutOfMemoryError(f"out of memory: {memory[0]}")
+    memory = memory_line(log)
+    if memory is not None:
+        return OutOfMemoryError(f"out of memory: {memory}")
     return EngineError(f"the build failed: {said}")

@@ -67,7 +67,7 @@ def test_a_build_makes_the_three_stages_static_and_proves_each(
     assert outcomes[0].header.workspace_mib == 2048  # a quarter of 8 GiB that the CPU shares
     plans = find_plans(bundle, "generator", machine.here, (64, 96), 1)
     assert [stage for stage, _ in plans] == ["encoder", "unet", "decoder"]
-    assert all(read()[:2] == b"PK" for _, read in plans)
+    assert all(read().data[:2] == b"PK" for _, read in plans)
     load_bundle(bundle.root)  # bundle.json still vouches for the rest
 
 

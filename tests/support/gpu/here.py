@@ -10,6 +10,7 @@ import pytest
 from aliaug_edge.bundle import Bundle
 from aliaug_edge.engines import plan
 from aliaug_edge.engines.gpu import Gpu, GpuProbe
+from aliaug_edge.engines.stage import Plan
 from support.gpu.rig import Rig
 from support.gpu.tensorrt import plans
 
@@ -19,14 +20,14 @@ class Here:
 
     def __init__(self, patch: pytest.MonkeyPatch, gpu: Rig) -> None:
         probe = GpuProbe((Gpu("Orin", "8.7", 16.0),), None, "13.1")
-        for module in ("select", "onnxruntime", "cuda", "building.machine"):
+        for module in ("select", "onnxruntime", "cuda", "cuda_python", "building.machine"):
             patch.setattr(f"aliaug_edge.engines.{module}.probe_gpus", lambda: probe)
         patch.setattr("aliaug_edge.engines.tensorrt.import_runtime", lambda: gpu.trt)
-        patch.setattr("aliaug_edge.engines.cuda._bindings", lambda: gpu.bindings)
+        patch.setattr("aliaug_edge.engines.cuda.find_bindings", lambda: gpu.bindings)
         self.patch = patch
         self.asked: list[Any] = []
 
-    def has_plans(self, *stages: str, read: Callable[[], bytes] | None = None) -> None:
+    def has_plans(self, *stages: str, read: Callable[[], Plan] | None = None) -> None:
         """`read` takes the place of reading the last stage's plan."""
 
         def find(
@@ -39,4 +40,11 @@ class Here:
             found = plans(bundle, stages)
             return found if read is None else [*found[:-1], (stages[-1], read)]
 
+        def require(
+            bundle: Bundle, graph: str, here: plan.Here, sizes: Any, batch: Any, *, lean: bool
+        ) -> None:
+            if sizes and not stages:
+                find(bundle, graph, here, sizes[0], batch, lean=lean)
+
         self.patch.setattr("aliaug_edge.engines.select.find_plans", find)
+        self.patch.setattr("aliaug_edge.engines.select.require_plans", require)

@@ -140,6 +140,8 @@ class Machine:
         for address, nbytes in (*work.reads, *work.writes):
             self.find(address, nbytes)
         if stream.captured is not None:
+            if stream.captor != threading.get_ident():
+                raise RuleBroken(f"{work.name} of another thread gets into a capture")
             stream.captured.append(work)
             return
         self.trace.append(work.name)

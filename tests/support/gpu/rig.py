@@ -41,6 +41,7 @@ def rig(*, eager: bool = False, total: int = 1 << 30, version: str = "10.3") -> 
     """A GPU that must be as empty at the end as it was at the beginning."""
     machine = Machine(total, eager=eager)
     driver = FakeDriver(machine)
-    yield Rig(machine, driver, (driver, FakeNvrtc()), fake_tensorrt(machine, version))
+    trt = fake_tensorrt(machine, driver.failures, version)
+    yield Rig(machine, driver, (driver, FakeNvrtc()), trt)
     if driver.failures.lost is None:
         assert driver.leaks() == []

@@ -16,9 +16,16 @@ import numpy as np
 import onnxruntime
 
 from aliaug_edge.bundle import Bundle
+from aliaug_edge.engines.stage import Plan
+from support.gpu.enums import CUresult
+from support.gpu.failures import Failures
 from support.gpu.machine import Machine, RuleBroken, Work
 
 SCRATCH = 1 << 16
+_SAID = {
+    CUresult.CUDA_ERROR_OUT_OF_MEMORY: "Cuda Runtime (out of memory)",
+    CUresult.CUDA_ERROR_ECC_UNCORRECTABLE: "Cuda Runtime (uncorrectable ECC error encountered)",
+}
 
 
 class TensorIOMode(enum.Enum):
@@ -49,7 +56,13 @@ class ILogger:
 
 
 def plan(
-    onnx: Path, specs: Any, low: dict[str, int], high: dict[str, int], scratch: int = SCRATCH
+    onnx: Path,
+    specs: Any,
+    low: dict[str, int],
+    high: dict[str, int],
+    scratch: int = SCRATCH,
+    *,
+    host_code: bool = False,
 ) -> bytes:
     """What `FakeTensorRt.Runtime` deserialises; the bounds are of batch, height and width."""
     document = {
@@ -59,6 +72,7 @@ def plan(
         "low": low,
         "high": high,
         "scratch": scratch,
+        "host_code": host_code,
     }
     return json.dumps(document).encode()
 
@@ -71,13 +85,14 @@ def plans(
     high = {"batch": batch, "height": sizes[1], "width": sizes[1]}
 
     def reader(stage: str) -> Any:
-        return lambda: plan(bundle.graph_path(stage), bundle.graphs[stage], low, high)
+        data = plan(bundle.graph_path(stage), bundle.graphs[stage], low, high)
+        return lambda: Plan(data)
 
     return [(stage, reader(stage)) for stage in stages]
 
 
-def fake_tensorrt(machine: Machine, version: str = "10.3") -> Any:
-    """The module."""
+def fake_tensorrt(machine: Machine, failures: Failures, version: str = "10.3") -> Any:
+    """The module; `failures` are the driver's."""
     module = SimpleNamespace(
         __version__=version,
         ILogger=ILogger,
@@ -86,27 +101,43 @@ def fake_tensorrt(machine: Machine, version: str = "10.3") -> Any:
     )
     if version != "8.6":
         module.ExecutionContextAllocationStrategy = ExecutionContextAllocationStrategy
-    module.Runtime = lambda logger: Runtime(machine, version, logger)
+    module.Runtime = lambda logger: Runtime(machine, failures, version, logger)
     return module
 
 
 class Runtime:
-    def __init__(self, machine: Machine, version: str, logger: Any) -> None:
+    def __init__(self, machine: Machine, failures: Failures, version: str, logger: Any) -> None:
         if not getattr(logger, "ready", False):
             raise RuleBroken("a logger whose base is not initialised crashes in TensorRT")
-        self.machine, self.version, self.logger = machine, version, logger
+        self.machine, self.failures = machine, failures
+        self.version, self.logger = version, logger
         self.engine_host_code_allowed = False
 
     def say(self, message: str) -> None:
         self.logger.log(Severity.WARNING, "nobody should see this")
         self.logger.log(Severity.ERROR, message)
 
+    def fails(self, call: str) -> bool:
+        """Whether this call is refused; as in TensorRT, what is said last is not why."""
+        code = self.failures.verdict(call)
+        if code is not None:
+            self.say(f"Error Code 1: {_SAID[code]}")
+            self.say(f"Error Code 2: Internal Error ({call} failed)")
+        return code is not None
+
     def deserialize_cuda_engine(self, serialized: bytes) -> Any:
+        if self.fails("deserialize_cuda_engine"):
+            return None
         try:
             document = json.loads(serialized)
         except ValueError:
             self.say("Serialization assertion\n magicTagRead == kMAGIC_TAG failed")
             return None
+        if document["host_code"] and not self.engine_host_code_allowed:
+            self.say("a version-compatible plan carries host code, which is not allowed")
+            return None
+        if self.engine_host_code_allowed and not document["host_code"]:
+            raise RuleBroken("host code is allowed to a plan that was built without any")
         return engine_class(self.version)(self, document)
 
 
@@ -150,10 +181,10 @@ class _Engine:
     def _bound(self, name: str, side: str) -> tuple[int, ...]:
         return tuple(dimension(n, self.document[side]) for n in self.tensors[name][1])
 
-    def _context(self, *, managed: bool) -> Context:
+    def _context(self, *, managed: bool) -> Any:
         if not managed:
             raise RuleBroken("a context with scratch memory of its own: memory is to be shared")
-        return Context(self)
+        return None if self.runtime.fails("create_execution_context") else Context(self)
 
 
 class _Old(_Engine):
@@ -240,9 +271,15 @@ class _Context:
             return self._refuse(f"no address for {missing}")
         if self.scratch is None or self.scratch[1] < self.engine.document["scratch"]:
             return self._refuse("no scratch memory, or too little")
-        capturing = self.machine.stream(stream).captured is not None
+        if self.engine.runtime.fails("execute_async_v3"):
+            return False
+        found = self.machine.stream(stream)
+        capturing = found.captured is not None
         if capturing and not self.settled:
             raise RuleBroken("TensorRT has to run once after a change of shape before a capture")
+        if capturing and self.engine.runtime.failures.uncapturable:
+            found.invalid = True
+            return self._refuse("Cuda Runtime (operation not permitted when stream is capturing)")
         self.settled = True
         with self.machine.turn:
             self.machine.put(stream, self._work())
