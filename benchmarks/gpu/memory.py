@@ -6,7 +6,6 @@ python -m benchmarks.gpu.memory BUNDLE ENGINE SIDE        prints one JSON line
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from aliaug_edge.profiling.gpu_profile import is_tensorrt, memory_split
 from aliaug_edge.profiling.gpu_state import read_gpu_state
 from aliaug_edge.profiling.gpu_trace import Tracer
 
+from . import processes
 from .runners import feeds_of
 
 RUNS = 3
@@ -30,14 +30,7 @@ def in_a_process(root: Path, engine: str, side: int, seconds: float) -> dict[str
         RuntimeError: it failed, or did not end in time.
     """
     command = [sys.executable, "-m", __spec__.name, str(root), engine, str(side)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
-    except subprocess.TimeoutExpired:
-        raise RuntimeError(f"not done within {seconds:.0f} s") from None
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or ["no message"]
-        raise RuntimeError(said[-1])
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(processes.run(command, seconds).splitlines()[-1])
     return found
 
 
