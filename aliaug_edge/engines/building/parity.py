@@ -7,7 +7,6 @@ so that an error shows where it arises.
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -98,16 +97,18 @@ def prove(
 ) -> dict[str, Any]:
     """The header's parity entry of a plan that was just built: worst values and the cases.
 
+    Tensors go through files beside `plan`: a stage's are hundreds of MiB at 512², more than what a
+    Jetson has in /tmp.
+
     Raises:
         EngineError: a case is out of tolerance or not finite.
     """
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        for case in target.cases:
-            tensors = reference.tensors(target.graph, case)
-            outputs = _outputs(toolchain, bundle, target, plan, case, tensors, Path(folder), tell)
-            _require_finite(f"engine {target.name}", outputs)
-            rows.append(_row(case, tensors, outputs))
+    for case in target.cases:
+        tensors = reference.tensors(target.graph, case)
+        outputs = _outputs(toolchain, bundle, target, plan, case, tensors, tell)
+        _require_finite(f"engine {target.name}", outputs)
+        rows.append(_row(case, tensors, outputs))
     worst = {
         "psnr_db": min(row["psnr_db"] for row in rows),
         "max_abs": max(row["max_abs"] for row in rows),
@@ -129,12 +130,11 @@ def _outputs(
     plan: Path,
     case: Case,
     tensors: Arrays,
-    folder: Path,
     tell: Tell,
 ) -> Arrays:
     spec = bundle.graphs[target.graph]
     dimensions = free_dimensions(*case)
-    source, made = folder / "feeds.npz", folder / "made.npz"
+    source, made = plan.parent / "feeds.npz", plan.parent / "made.npz"
     np.savez(source, **{t.name: tensors[t.name] for t in spec.inputs})  # type: ignore[arg-type]
     request = {
         "do": "try",

@@ -246,6 +246,15 @@ def _require_onnxruntime() -> None:
 
 @contextlib.contextmanager
 def _work_dir(folder: Path) -> Iterator[Path]:
-    """A folder beside the engines for what is not finished; a killed build's is swept later."""
-    with tempfile.TemporaryDirectory(prefix=".build.", suffix=".tmp", dir=folder) as name:
-        yield Path(name)
+    """A folder beside the engines for what is not finished; a killed build's is swept later.
+
+    Raises:
+        OutputError: it cannot be written, or the disk is full.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=".build.", suffix=".tmp", dir=folder) as name:
+            yield Path(name)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {folder}: {error.strerror or error}; free some space; nothing was kept"
+        ) from error

@@ -154,14 +154,20 @@ def _shape(builder: Any, network: Any, config: Any, job: BuildJob) -> None:
 
 
 def _use_timing_cache(config: Any, path: Path) -> list[str]:
-    """Begin from the file's timings; where they do not fit, from none, with a note."""
-    if path.is_file():
-        cache = config.create_timing_cache(path.read_bytes())
+    """Begin from the file's timings; where they do not fit or cannot be read, from none, with a
+    note."""
+    note: list[str] = []
+    try:
+        kept = path.read_bytes()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        note = [f"the timing cache {path} cannot be read ({error.strerror or error}): dropped"]
+    else:
+        cache = config.create_timing_cache(kept)
         if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
             return []
         note = [f"the timing cache {path} does not fit this device and TensorRT: dropped"]
-    else:
-        note = []
     empty = config.create_timing_cache(b"")
     if empty is not None:
         config.set_timing_cache(empty, ignore_mismatch=False)

@@ -146,6 +146,7 @@ def test_a_declared_set_is_an_engine_each_or_one_with_a_range(
         ("nan", r"output generated holds non-finite values on a real input; it was not kept"),
         ("segv", r"decoder-64x64-b1 \| its process died of SIGSEGV in 'timing kernels'"),
         ("crash-at-load", r"decoder-64x64-b1 \| its process died of SIGSEGV"),
+        ("full", r"decoder-64x64-b1 \| No space left on device; free some space"),
     ],
 )
 def test_an_engine_that_fails_is_not_kept(
@@ -184,6 +185,23 @@ def test_a_bug_in_the_child_keeps_its_traceback(
     monkeypatch.setenv("ALIAUG_TEST_FAULT", "bug")
     with pytest.raises(RuntimeError, match=r"(?s)Traceback.*ZeroDivisionError: a bug of ours"):
         build_bundle(bundle, DECODER, machine, feeds)
+
+
+def test_a_disk_that_is_full_when_an_engine_is_proven_is_one_line(
+    bundle: Bundle, machine: Machine, feeds: Feeds
+) -> None:
+    """The tensors of the proof lie beside the plan, so that it is this disk that has to hold them."""
+    folder = folder_of(bundle, machine)
+
+    def fill_up(_engine: str, phase: str, *_: object) -> None:
+        if phase == "parity":
+            (work,) = folder.glob(".build.*.tmp")
+            (work / "feeds.npz").symlink_to("/dev/full")
+
+    with pytest.raises(OutputError, match=r"cannot write .*: No space left on device") as caught:
+        build_bundle(bundle, DECODER, machine, feeds, progress=fill_up)
+    assert "\n" not in str(caught.value)
+    assert files_in(folder) == []
 
 
 def test_libraries_that_print_on_stdout_are_not_heard(

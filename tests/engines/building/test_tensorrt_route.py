@@ -97,6 +97,14 @@ def test_a_timing_cache_is_used_where_it_fits_and_dropped_with_a_note(
     assert note.endswith("does not fit this device and TensorRT: dropped")
 
 
+def test_a_timing_cache_that_cannot_be_read_is_dropped_with_a_note(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "timing").mkdir()
+    (note,) = build(monkeypatch, "10.3.0", job(tmp_path), Watch(lambda *_: None))[0].notes
+    assert note.endswith("cannot be read (Is a directory): dropped")
+
+
 @pytest.mark.parametrize("said", ["CUDA initialization failure with error: 35", ""])
 def test_a_builder_that_does_not_start_is_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str
