@@ -190,7 +190,7 @@ def test_a_bug_in_the_child_keeps_its_traceback(
 def test_a_disk_that_is_full_when_an_engine_is_proven_is_one_line(
     bundle: Bundle, machine: Machine, feeds: Feeds
 ) -> None:
-    """The tensors of the proof lie beside the plan, so that it is this disk that has to hold them."""
+    """The tensors of the proof lie beside the plan: it is this disk that has to hold them."""
     folder = folder_of(bundle, machine)
 
     def fill_up(_engine: str, phase: str, *_: object) -> None:

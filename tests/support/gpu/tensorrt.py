@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -86,15 +87,20 @@ def fake_tensorrt(machine: Machine, version: str = "10.3") -> Any:
     )
     if version != "8.6":
         module.ExecutionContextAllocationStrategy = ExecutionContextAllocationStrategy
-    module.Runtime = lambda logger: Runtime(machine, version, logger)
+    plugins: list[Any] = []
+    if version == "8.6":
+        module.init_libnvinfer_plugins = lambda logger, _namespace: plugins.append(logger) or True
+    module.Runtime = lambda logger: Runtime(machine, version, logger, plugins)
     return module
 
 
 class Runtime:
-    def __init__(self, machine: Machine, version: str, logger: Any) -> None:
+    def __init__(
+        self, machine: Machine, version: str, logger: Any, plugins: Sequence[Any] = ()
+    ) -> None:
         if not getattr(logger, "ready", False):
             raise RuleBroken("a logger whose base is not initialised crashes in TensorRT")
-        self.machine, self.version, self.logger = machine, version, logger
+        self.machine, self.version, self.logger, self.plugins = machine, version, logger, plugins
         self.engine_host_code_allowed = False
 
     def say(self, message: str) -> None:
@@ -106,6 +112,9 @@ class Runtime:
             document = json.loads(serialized)
         except ValueError:
             self.say("Serialization assertion\n magicTagRead == kMAGIC_TAG failed")
+            return None
+        if self.version == "8.6" and not self.plugins:  # what a normalisation became there
+            self.say("getPluginCreator could not find plugin InstanceNormalization_TRT version 1")
             return None
         return engine_class(self.version)(self, document)
 
