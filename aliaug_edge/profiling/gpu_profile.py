@@ -14,7 +14,7 @@ from typing import Any, TypeGuard
 from aliaug_edge.engines.base import Engine
 from aliaug_edge.engines.tensorrt import TensorRtEngine
 from aliaug_edge.errors import AliAugError
-from aliaug_edge.profiling.gpu_state import read_gpu_state
+from aliaug_edge.profiling.gpu_state import read_gpu_state, under_load
 from aliaug_edge.profiling.gpu_trace import Query, Tracer, collect
 from aliaug_edge.profiling.gpu_warnings import state_warnings, timing_warnings
 from aliaug_edge.profiling.latency import Latency, Rules, summarise
@@ -54,7 +54,7 @@ def profile_gpu(
     before = read_state()
     with Tracer(engine, feeds(1)) as tracer:
         whole = collect(tracer, rules, staged=False)
-        during = read_state()
+        during = under_load(lambda: tracer.run(staged=False), read_state)
         parts = collect(tracer, rules, staged=True)
         graphed = tracer.graphed
         memory = memory_split(engine, tracer)

@@ -5,6 +5,7 @@ stream before it, so that spans are what was enqueued between two marks.
 """
 
 import json
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -133,6 +134,27 @@ def test_the_part_about_the_gpu_is_whole(gpu, bundle, scene):
     assert "under load: clocks, power and temperature are not told here" in text
 
 
+def test_the_state_under_load_is_read_while_the_gpu_works(gpu, bundle, scene):
+    worked = []
+
+    def read():
+        before = len(gpu.machine.ran)
+        time.sleep(0.1)
+        worked.append(len(gpu.machine.ran) - before)
+        return CALM | {"sm_clock_mhz": 1000.0 if len(worked) == 3 else 1980.0}
+
+    def open_batch(batch):
+        return gpu.engine(bundle, size_hw=SIZE, batch=batch)
+
+    with open_batch(1) as engine:
+        found = profile_gpu(engine, open_batch, scene, lambda _: None, None, QUICK, read)
+    before, *during = worked
+    assert before == 0
+    assert len(during) >= 3 and min(during) > 0
+    assert found["state"]["before"]["sm_clock_mhz"] == 1980.0
+    assert found["state"]["during"]["sm_clock_mhz"] == 1000.0
+
+
 def test_the_text_says_what_clocks_power_and_temperature_were_under_load():
     assert state_text(LOADED) == (
         "SM clock 1755 of 1980 MHz, memory clock 2619 MHz, power 612 of 700 W, "
@@ -224,6 +246,7 @@ def with_profiler(monkeypatch, trt, layers):
     monkeypatch.setattr(Context, "execute_async_v3", execute)
     monkeypatch.setattr(_Engine, "create_engine_inspector", inspector, raising=False)
     trt.IProfiler = IProfiler
+    trt.EngineInspector = SimpleNamespace
     trt.LayerInformationFormat = SimpleNamespace(JSON="json")
 
 
@@ -238,6 +261,24 @@ def test_layers_and_their_times_are_written_per_stage(gpu, bundle, scene, tmp_pa
     times = json.loads((tmp_path / "layers/profile_unet.json").read_text())
     assert times[0] == {"count": 4}
     assert [row["percentage"] for row in times[1:]] == [25.0, 75.0]
+
+
+def test_the_lean_runtime_has_no_inspector_and_gives_the_times_alone(
+    gpu, bundle, scene, tmp_path, monkeypatch
+):
+    """As recorded in bindings/lean-11.4.0.106.json: no such class, and so no such call."""
+    with_profiler(monkeypatch, gpu.trt, ["conv"])
+    del gpu.trt.EngineInspector
+
+    def unregistered(_):
+        raise TypeError("Unable to convert function return value to a Python type!")
+
+    monkeypatch.setattr(_Engine, "create_engine_inspector", unregistered, raising=False)
+    with gpu.engine(bundle) as engine:
+        written, notes = write_layers(engine, scene(1), tmp_path, runs=1)
+    assert [path.name for path in written] == [f"profile_{stage}.json" for stage in STAGES]
+    (note,) = notes
+    assert "lean runtime has no engine inspector" in note
 
 
 def test_layers_without_details_are_noted(gpu, bundle, scene, tmp_path, monkeypatch):
