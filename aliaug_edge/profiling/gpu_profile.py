@@ -12,8 +12,10 @@ from dataclasses import asdict, replace
 from typing import Any, TypeGuard
 
 from aliaug_edge.engines.base import Engine
+from aliaug_edge.engines.jobs import PasteJob
 from aliaug_edge.engines.tensorrt import TensorRtEngine
 from aliaug_edge.errors import AliAugError
+from aliaug_edge.profiling.gpu_paste import profile_paste
 from aliaug_edge.profiling.gpu_state import read_gpu_state, under_load
 from aliaug_edge.profiling.gpu_trace import Query, Tracer, collect
 from aliaug_edge.profiling.gpu_warnings import state_warnings, timing_warnings
@@ -43,10 +45,12 @@ def profile_gpu(
     peak_gflops: float | None,
     rules: Rules,
     read_state: Callable[[], dict[str, Any]] = read_gpu_state,
+    jobs: Sequence[PasteJob] = (),
 ) -> dict[str, Any]:
     """`engine` is entered, at batch 1; `open_batch` opens others, `feeds` gives their inputs.
 
-    `flop` is that of one image by graph, `peak_gflops` the card's measured FP16 matrix rate.
+    `flop` is that of one image by graph, `peak_gflops` the card's measured FP16 matrix rate; `jobs`
+    are crops of different photos to be pasted as `generate` does it.
 
     Raises:
         AliAugError: the GPU or the engine failed at batch 1.
@@ -59,11 +63,13 @@ def profile_gpu(
         graphed = tracer.graphed
         memory = memory_split(engine, tracer)
     queries = {name: summarise([getattr(q, name) for q in whole]) for name in QUERIES}
+    pasted = profile_paste(engine, jobs, rules)
     weights = _weights_bytes(engine, open_batch)
     return {
         "cuda_graph": graphed,
         "transfers": "pinned, on the engine's stream, inside end_to_end",
         "queries": [{"name": name, **asdict(latency)} for name, latency in queries.items()],
+        "paste": pasted,
         "stages": _stage_rows(parts, flop, peak_gflops),
         "batches": [_batch(open_batch, feeds, batch, rules) for batch in GPU_BATCHES],
         "memory": {**memory, "weights_mib": None if weights is None else _mib(weights)},

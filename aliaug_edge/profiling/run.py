@@ -161,6 +161,7 @@ def _gpu_part(
         flop,
         measured_gpu_gflops(),
         rules,
+        jobs=bench.paste_jobs(),
     )
     if layers_dir is not None:
         written, notes = write_layers(engine, bench.feeds(1), layers_dir)

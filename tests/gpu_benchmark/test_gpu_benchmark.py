@@ -280,7 +280,7 @@ def test_the_table_shows_floor_and_aims_from_what_was_measured_in_the_same_run()
     assert table.floor_ms(results, 256, 1) is None
     text = "\n".join(table.lines(results))
     assert "50%" in text  # 10 of 20 ms
-    assert "aim on an H100, 512 px, batch 1: 11.0 ms end to end, floor 5.6 ms" in text
+    assert "aim on an H100, 512 px, batch 1: 11.0 ms uint8 to uint8, floor 5.6 ms" in text
     assert "torch-compile: no time" in text
     assert json.loads(table.json_line(results)) == results
 
