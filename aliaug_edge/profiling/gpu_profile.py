@@ -58,10 +58,18 @@ def profile_gpu(
     before = read_state()
     with Tracer(engine, feeds(1)) as tracer:
         whole = collect(tracer, rules, staged=False)
-        during = under_load(lambda: tracer.run(staged=False), read_state)
+        used: list[int] = []
+
+        def read() -> dict[str, Any]:
+            engine.cuda.activate()  # of this thread
+            used.append(_used_bytes(engine))
+            return read_state()
+
+        during = under_load(lambda: tracer.run(staged=False), read)
         parts = collect(tracer, rules, staged=True)
         graphed = tracer.graphed
         memory = memory_split(engine, tracer)
+        memory["device_peak_mib"] = _mib(max(_used_bytes(engine), *used))
     queries = {name: summarise([getattr(q, name) for q in whole]) for name in QUERIES}
     pasted = profile_paste(engine, jobs, rules)
     weights = _weights_bytes(engine, open_batch)
@@ -140,13 +148,17 @@ def memory_split(engine: TensorRtEngine, tracer: Tracer) -> dict[str, float]:
     (by every process, the driver's own part with it)."""
     fields = tracer.ready.chain.tensors.layout.fields
     skips = sum(field.nbytes for name, field in fields.items() if name.startswith(SKIPS))
-    free, total = engine.cuda.memory_info()
     return {
         "scratch_mib": _mib(engine.memory.used.get("scratch", 0)),
         "skips_mib": _mib(skips),
         "tensors_mib": _mib(sum(field.nbytes for field in fields.values()) - skips),
-        "device_used_mib": _mib(total - free),
+        "device_used_mib": _mib(_used_bytes(engine)),
     }
+
+
+def _used_bytes(engine: TensorRtEngine) -> int:
+    free, total = engine.cuda.memory_info()
+    return total - free
 
 
 def _weights_bytes(engine: TensorRtEngine, open_batch: Open) -> int | None:

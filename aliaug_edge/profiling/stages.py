@@ -181,6 +181,15 @@ class Bench:
         return raw
 
 
+def prompt_lookup_ms(bundle: Bundle, times: int = 1000) -> float:
+    """What a class's prompt costs where it is cached, as it is in every bundle: a look into it."""
+    names = [bundle.class_names[0]]
+    started = time.perf_counter()
+    for _ in range(times):
+        np.stack([bundle.prompts[name] for name in names])
+    return round((time.perf_counter() - started) * 1000 / times, 5)
+
+
 def write_scene(folder: Path, size_hw: tuple[int, int]) -> NDArray[np.uint8]:
     """Write `folder`/good.png, a drawn surface of `size_hw`, and return a mask (H, W) for it."""
     surface = render_surface(7, *size_hw)

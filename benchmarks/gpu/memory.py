@@ -12,6 +12,8 @@ from typing import Any
 
 from aliaug_edge.bundle import load_bundle
 from aliaug_edge.engines import open_engine
+from aliaug_edge.engines.cuda import MIB, Cuda
+from aliaug_edge.errors import AliAugError
 from aliaug_edge.profiling.device import peak_rss_mib
 from aliaug_edge.profiling.gpu_profile import is_tensorrt, memory_split
 from aliaug_edge.profiling.gpu_state import read_gpu_state
@@ -37,7 +39,7 @@ def in_a_process(root: Path, engine: str, side: int, seconds: float) -> dict[str
 def alone(root: Path, name: str, side: int) -> dict[str, Any]:
     """Device memory in MiB that this process comes to hold by running an engine at batch 1 (the
     driver's own part included), and where it can be told, by what it holds."""
-    before = read_gpu_state()["memory_used_mib"]
+    before = used_mib()
     bundle = load_bundle(root)
     split = None
     with open_engine(bundle, engine=name, size_hw=(side, side), batch=1) as engine:
@@ -45,7 +47,7 @@ def alone(root: Path, name: str, side: int) -> dict[str, Any]:
         own = {spec.name: feeds[spec.name] for spec in engine.inputs}
         for _ in range(RUNS):
             engine.infer(own)
-        after = read_gpu_state()["memory_used_mib"]
+        after = used_mib()
         if is_tensorrt(engine):
             with Tracer(engine, own) as tracer:
                 split = memory_split(engine, tracer)
@@ -57,6 +59,20 @@ def alone(root: Path, name: str, side: int) -> dict[str, Any]:
         "split": split,
         "process_rss_mib": peak_rss_mib(),
     }
+
+
+def used_mib() -> float | None:
+    """Of the whole device. On a Jetson nvidia-smi does not say it, and CUDA is asked, in a context
+    that is there at both ends: then the driver's own part is not in the difference."""
+    told = read_gpu_state()["memory_used_mib"]
+    if told is not None:
+        return float(told)
+    try:
+        with Cuda() as cuda:
+            free, total = cuda.memory_info()
+    except AliAugError:
+        return None
+    return (total - free) / MIB
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from support.gpu.rig import STAGED, rig
 from aliaug_edge.bundle import load_bundle
 from aliaug_edge.engines.cuda_errors import GpuError
 from aliaug_edge.engines.tensorrt import TensorRtEngine
+from aliaug_edge.profiling import gpu_state
 from benchmarks.gpu import correctness, memory, overlap, speed
 from benchmarks.gpu.budget import Budget
 from benchmarks.gpu.runners import feeds_of, ours
@@ -72,6 +73,14 @@ def test_memory_is_split_by_what_it_holds(bundle):
     found = memory.alone(bundle.root, "tensorrt", SIDE)
     assert found["split"]["skips_mib"] > 0 and found["split"]["scratch_mib"] > 0
     assert found["process_rss_mib"] > 0
+
+
+@pytest.mark.usefixtures("gpu")
+def test_where_nvidia_smi_does_not_say_the_memory_cuda_does(bundle, monkeypatch):
+    """As on a Jetson."""
+    monkeypatch.setattr(memory, "read_gpu_state", gpu_state.read_nothing)
+    found = memory.alone(bundle.root, "tensorrt", SIDE)
+    assert found["device_mib"] > 0
 
 
 @pytest.fixture

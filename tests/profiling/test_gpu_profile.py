@@ -30,7 +30,7 @@ from aliaug_edge.profiling.gpu_peak import (
     onnxruntime_gflops,
     tensorrt_gflops,
 )
-from aliaug_edge.profiling.gpu_profile import profile_gpu
+from aliaug_edge.profiling.gpu_profile import MIB, profile_gpu
 from aliaug_edge.profiling.gpu_state import parse_nvidia_smi
 from aliaug_edge.profiling.gpu_text import gpu_lines, state_text
 from aliaug_edge.profiling.gpu_trace import Tracer, collect
@@ -111,12 +111,12 @@ def test_the_rules_decide_how_many_runs_count(gpu, bundle, scene):
         assert len(collect(tracer, QUICK, staged=False)) == 3
 
 
-def profiled(gpu, bundle, scene, flop=lambda _: 4e9, peak=1000.0):
+def profiled(gpu, bundle, scene, flop=lambda _: 4e9, peak=1000.0, read=lambda: dict(CALM)):
     def open_batch(batch):
         return gpu.engine(bundle, size_hw=SIZE, batch=batch)
 
     with open_batch(1) as engine:
-        return profile_gpu(engine, open_batch, scene, flop, peak, QUICK, lambda: dict(CALM))
+        return profile_gpu(engine, open_batch, scene, flop, peak, QUICK, read)
 
 
 def test_the_part_about_the_gpu_is_whole(gpu, bundle, scene):
@@ -196,6 +196,23 @@ def test_skips_and_scratch_are_told_apart(gpu, bundle, scene):
     assert memory["skips_mib"] == pytest.approx(taps / 2**20, abs=0.01)
     assert memory["scratch_mib"] == pytest.approx(2**16 / 2**20, abs=0.01)
     assert memory["device_used_mib"] > memory["skips_mib"] + memory["scratch_mib"]
+
+
+def test_the_peak_of_the_memory_is_that_of_readings_under_load(gpu, bundle, scene):
+    """What another program takes meanwhile is in it, and no longer in what is in use at the end."""
+    calls, taken = [], []
+
+    def read():
+        calls.append(1)
+        with gpu.machine.turn:
+            if len(calls) == 2:
+                taken.append(gpu.machine.allocate(64 * MIB, pinned=False))
+            if len(calls) == 4:
+                gpu.machine.release(taken.pop(), pinned=False)
+        return dict(CALM)
+
+    memory = profiled(gpu, bundle, scene, read=read)["memory"]
+    assert memory["device_peak_mib"] - memory["device_used_mib"] == pytest.approx(64, abs=0.1)
 
 
 @pytest.fixture
