@@ -26,11 +26,18 @@ SNAPSHOTS = ROOT / "tests/engines/bindings"
 
 @dataclass(frozen=True)
 class Version:
-    """A version of the bindings: the wheel's package, and the Python it is for."""
+    """A version of the bindings: the wheel's package, the Python it is for, and its module, which
+    is another one where it is the lean runtime."""
 
     number: str
     package: str
     python: str
+    module: str = "tensorrt"
+
+    @property
+    def name(self) -> str:
+        """ "10.16.1.11", "lean-10.16.1.11"."""
+        return self.number if self.module == "tensorrt" else f"lean-{self.number}"
 
 
 VERSIONS = (
@@ -39,9 +46,11 @@ VERSIONS = (
     Version("10.13.3.9", "tensorrt-cu12-bindings", "3.11"),
     Version("10.16.1.11", "tensorrt-cu13-bindings", "3.11"),
     Version("11.4.0.106", "tensorrt-cu13-bindings", "3.11"),
+    Version("10.16.1.11", "tensorrt-lean-cu13-bindings", "3.11", "tensorrt_lean"),
+    Version("11.4.0.106", "tensorrt-lean-cu13-bindings", "3.11", "tensorrt_lean"),
 )
 PLATFORMS = ("manylinux_2_17_x86_64", "manylinux_2_28_x86_64", "manylinux_2_31_x86_64")
-LIBRARIES = ("nvinfer", "nvinfer_plugin", "nvonnxparser", "nvparsers")
+LIBRARIES = ("nvinfer", "nvinfer_plugin", "nvonnxparser", "nvparsers", "nvinfer_lean")
 FUNCTIONS = (
     "createInferBuilder_INTERNAL",
     "createInferRefitter_INTERNAL",
@@ -62,8 +71,10 @@ FUNCTIONS = (
 # Runs in the Python of the version: prints names and signatures as JSON. pybind11 writes a
 # function's signature into the first lines of its docstring.
 DUMP = r"""
-import json, re, sys
-import tensorrt as trt
+import importlib, json, re, sys
+trt = importlib.import_module(sys.argv[2])
+
+FUNCTIONS = ("init_libnvinfer_plugins",)
 
 def overloads(name, text):
     found = []
@@ -103,6 +114,7 @@ print(json.dumps({
     "version": trt.__version__,
     "names": sorted(n for n in dir(trt) if not n.startswith("_")),
     "classes": {n: c for n, c in classes.items() if n in wanted},
+    "functions": {n: describe(n, getattr(trt, n)) for n in FUNCTIONS if hasattr(trt, n)},
 }))
 """
 # fmt: off
@@ -125,36 +137,36 @@ def main() -> None:
     for version in VERSIONS:
         reason = provide(version, asked.folder)
         if reason:
-            print(f"{version.number}: left out, {reason}")
+            print(f"{version.name}: left out, {reason}")
             continue
-        made = asked.folder / f"{version.number}.json"
-        print(f"{version.number}: {made}")
+        made = asked.folder / f"{version.name}.json"
+        print(f"{version.name}: {made}")
         if asked.renew:
             shutil.copyfile(made, SNAPSHOTS / made.name)
 
 
 def provide(version: Version, folder: Path) -> str:
-    """Write `VERSION.json` into `folder`; why not, where that cannot be done."""
+    """Write the version's snapshot into `folder`; why not, where that cannot be done."""
     python = interpreter(version.python)
     if python is None:
         return f"no Python {version.python} here"
-    place = folder / version.number
-    if not (place / "tensorrt_bindings").is_dir():
+    place = folder / version.name
+    if not (place / f"{version.module}_bindings").is_dir():
         problem = download(version, place)
         if problem:
             return problem
     if shutil.which("cc") is None:
         return "no C compiler"
     make_stubs(place, version.number.split(".")[0])
-    link = place / "tensorrt"
+    link = place / version.module
     if not link.exists():
-        link.symlink_to("tensorrt_bindings")
+        link.symlink_to(f"{version.module}_bindings")
     env = {**os.environ, "LD_LIBRARY_PATH": str(place), "PYTHONPATH": str(place)}
-    command = [python, "-W", "ignore", "-c", DUMP, ",".join(CLASSES)]
+    command = [python, "-W", "ignore", "-c", DUMP, ",".join(CLASSES), version.module]
     ran = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if ran.returncode:
         return f"it cannot be imported: {ran.stderr.strip().splitlines()[-1]}"
-    (folder / f"{version.number}.json").write_text(pretty(ran.stdout), encoding="utf-8")
+    (folder / f"{version.name}.json").write_text(pretty(ran.stdout), encoding="utf-8")
     return ""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -66,6 +67,10 @@ def build(
     parity: Annotated[
         bool, typer.Option(help="Prove each engine against its ONNX graph before keeping it.")
     ] = True,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="Photos of good parts to prove engines on; drawn surfaces if left out."),
+    ] = None,
     min_psnr: Annotated[
         float | None, typer.Option(help="dB an engine must reach; 60 for fp32, 40 for fp16.")
     ] = None,
@@ -80,8 +85,9 @@ def build(
     from aliaug_edge.bundle import load_bundle
     from aliaug_edge.engines.building import BuildOptions, build_bundle, plan_builds
     from aliaug_edge.engines.building.machine import this_machine
+    from aliaug_edge.engines.building.parity import DRAWN, PHOTOS
     from aliaug_edge.engines.building.text import Ticker, machine_line, outcome_line, plan_text
-    from aliaug_edge.generation.trial import trial_feeds
+    from aliaug_edge.generation.trial import photo_feeds, trial_feeds
 
     options = BuildOptions(
         graphs=tuple(name.strip() for name in graphs.split(",") if name.strip()),
@@ -103,6 +109,9 @@ def build(
         typer.echo(plan_text(plan_builds(loaded, options, machine)), nl=False)
         return
     ticker = Ticker(sys.stderr, silent=quiet)
-    feeds = functools.partial(trial_feeds, loaded)
-    for outcome in build_bundle(loaded, options, machine, feeds, ticker.note, ticker.progress):
+    drawn = functools.partial(trial_feeds, loaded)
+    feeds = drawn if images is None else photo_feeds(loaded, images)
+    kind = DRAWN if images is None else PHOTOS
+    ticks = (ticker.note, ticker.progress)
+    for outcome in build_bundle(loaded, options, machine, feeds, *ticks, kind):
         typer.echo(outcome_line(outcome))

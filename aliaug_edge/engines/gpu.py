@@ -17,13 +17,15 @@ _INTEGRATED = 18  # CU_DEVICE_ATTRIBUTE_INTEGRATED
 
 @dataclass(frozen=True)
 class Gpu:
-    """One device: its name, compute capability ("8.7"), memory in GiB, and whether that memory is
-    the CPU's too (`integrated`, as on a Jetson)."""
+    """One device: its name, compute capability ("8.7"), memory in GiB, whether that memory is the
+    CPU's too (`integrated`, as on a Jetson), and where it sits ("0000:3b:00.0", empty where the
+    driver does not say)."""
 
     name: str
     compute_capability: str
     memory_gib: float
     integrated: bool = False
+    bus_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,13 @@ def _gpu(cuda: Any, index: int) -> Gpu:
         cuda.cuDeviceGetAttribute(ctypes.byref(value), attribute, device)
         capability.append(str(value.value))
     cuda.cuDeviceGetAttribute(ctypes.byref(value), _INTEGRATED, device)
+    bus = ctypes.create_string_buffer(32)
+    if cuda.cuDeviceGetPCIBusId(bus, len(bus), device):
+        bus.value = b""
     return Gpu(
         name.value.decode(errors="replace"),
         ".".join(capability),
         round(memory.value / 2**30, 1),
         bool(value.value),
+        bus.value.decode(errors="replace"),
     )

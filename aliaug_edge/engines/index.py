@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
+import reprlib
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from pathlib import Path
 
 from aliaug_edge import files
 from aliaug_edge.bundle import Bundle
+from aliaug_edge.engines.header_rules import ENTRY, FILE, HASH, Rule, read_document, require
 from aliaug_edge.engines.plan import (
     SCHEMA,
     EngineError,
@@ -32,6 +33,11 @@ from aliaug_edge.engines.plan import (
 )
 
 INDEX = "index.json"
+_INDEX: Mapping[str, Rule] = {
+    "schema": ("a number", lambda _: True),
+    "bundle_sha256": HASH,
+    "engines": ("an object", lambda value: isinstance(value, dict)),
+}
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ def stored_engines(bundle: Bundle, folder: Path) -> dict[str, Stored | EngineErr
             f"{folder / INDEX} vouches for engines of another bundle (bundle.json {owner[:12]}…, "
             f"here {bundle.sha256[:12]}…): run {command}"
         )
-    return _engines_of(folder, listed, command)
+    return _engines_of(bundle, folder, listed, command)
 
 
 def add_engine(bundle: Bundle, folder: Path, name: str, header: Header) -> None:
@@ -98,7 +104,7 @@ def adopt_engines(bundle: Bundle, folder: Path, onnx_sha256: Mapping[str, str]) 
         return
     if not listed or owner == bundle.sha256:
         return
-    found = _engines_of(folder, listed, command).values()
+    found = _engines_of(bundle, folder, listed, command).values()
     kept = {
         made.name: made
         for made in found
@@ -128,12 +134,12 @@ def sweep(folder: Path, engines: Iterable[Stored]) -> None:
 
 
 def _engines_of(
-    folder: Path, listed: Mapping[str, Mapping[str, str]], command: str
+    bundle: Bundle, folder: Path, listed: Mapping[str, Mapping[str, str]], command: str
 ) -> dict[str, Stored | EngineError]:
     found: dict[str, Stored | EngineError] = {}
     for name, entry in sorted(listed.items()):
         try:
-            header = _read_header(folder, name, entry, command)
+            header = _read_header(bundle, folder, name, entry, command)
             found[name] = Stored(name, folder, entry["header"], header, command)
         except EngineError as error:
             found[name] = error
@@ -162,23 +168,30 @@ def _read_index(folder: Path, command: str) -> tuple[str, dict[str, dict[str, st
     if not path.is_file():
         return "", {}
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        schema, owner = document["schema"], str(document["bundle_sha256"])
-        listed = {
-            str(name): {"header": str(entry["header"]), "sha256": str(entry["sha256"])}
-            for name, entry in document["engines"].items()
-        }
-    except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
-        raise EngineError(f"{path} is damaged ({error!r}): run {command}") from None
+        document = read_document(path.read_bytes())
+        if document.get("schema") == SCHEMA:
+            require(document, _INDEX)
+            for name, entry in document["engines"].items():
+                require({"name": name}, {"name": FILE})
+                require(entry, ENTRY)
+    except OSError as error:
+        raise EngineError(
+            f"{path} cannot be read ({error.strerror or error}): run {command}"
+        ) from None
+    except ValueError as error:
+        raise EngineError(f"{path} is damaged ({error}): run {command}") from None
+    schema = document.get("schema")
     if schema != SCHEMA:
-        raise EngineError(f"{path} has schema {schema!r}, expected {SCHEMA}: run {command}")
-    return owner, listed
+        raise EngineError(
+            f"{path} has schema {reprlib.repr(schema)}, expected {SCHEMA}: run {command}"
+        )
+    return document["bundle_sha256"], document["engines"]
 
 
-def _read_header(folder: Path, name: str, entry: Mapping[str, str], command: str) -> Header:
+def _read_header(
+    bundle: Bundle, folder: Path, name: str, entry: Mapping[str, str], command: str
+) -> Header:
     subject = f"engine {name}"
-    if Path(entry["header"]).name != entry["header"] or "\\" in entry["header"]:
-        raise EngineError(f"{subject}: its header lies outside its folder; refused: run {command}")
     path = folder / entry["header"]
     try:
         data = path.read_bytes()
@@ -192,4 +205,24 @@ def _read_header(folder: Path, name: str, entry: Mapping[str, str], command: str
             f"{subject}: its header was changed: expected SHA-256 {entry['sha256']}, got {actual}: "
             f"run {command}"
         )
-    return parse_header(data.decode("utf-8", errors="replace"), f"{subject}: header", command)
+    header = parse_header(data, f"{subject}: header {path}", command)
+    _check_graph(bundle, header, f"{subject}: header {path}", command)
+    return header
+
+
+def _check_graph(bundle: Bundle, header: Header, subject: str, command: str) -> None:
+    """Whether the header speaks of a graph of this bundle, and of that graph's inputs."""
+    spec = bundle.graphs.get(header.graph)
+    if spec is None:
+        there = ", ".join(sorted(bundle.graphs))
+        raise EngineError(
+            f"{subject} is damaged (graph: expected one of {there}, got "
+            f"{reprlib.repr(header.graph)}): run {command}"
+        )
+    wanted = {tensor.name: len(tensor.shape) for tensor in spec.inputs}
+    found = {name: len(shapes.min) for name, shapes in header.profile.items()}
+    if found != wanted:
+        raise EngineError(
+            f"{subject} is damaged (profile: expected the inputs and ranks {wanted} of "
+            f"{header.graph}, got {reprlib.repr(found)}): run {command}"
+        )

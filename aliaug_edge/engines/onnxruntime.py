@@ -118,6 +118,7 @@ class OnnxRuntimeEngine:
         self._check_session(session)
         self._session = session
         self._vouch()
+        self._run_options = self._runtime.RunOptions()
         if self._device != "cpu":
             self._bound = Bound(self._runtime, session, "cuda", self._outputs)
         if self._asked == "auto":
@@ -149,7 +150,12 @@ class OnnxRuntimeEngine:
                 made = self._bound.run(feeds)
                 return {name: np.array(value.numpy()) for name, value in made.items()}
             names = [tensor.name for tensor in self._outputs]
-            return dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
+            made = self._session.run(names, dict(feeds), self._run_options)
+            return dict(zip(names, made, strict=True))
+
+    def abort(self) -> None:
+        """Have a run on the CPU that is under way in another thread fail, at its next node."""
+        self._run_options.terminate = True
 
     def run_on_device(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
         """As `infer`, but outputs stay on the device as OrtValues, valid until the next call, and

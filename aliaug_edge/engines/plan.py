@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import re
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aliaug_edge import files
+from aliaug_edge.engines.header_rules import HEADER, read_document, require
 from aliaug_edge.errors import AliAugError
 
 SCHEMA = 1
 KIND = "aliaug-edge engine"
-_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 class EngineError(AliAugError):
@@ -92,29 +92,29 @@ def header_text(header: Header) -> str:
     return files.json_text({"kind": KIND, "schema": SCHEMA, **dataclasses.asdict(header)})
 
 
-def parse_header(text: str, subject: str, command: str) -> Header:
+def parse_header(data: bytes, subject: str, command: str) -> Header:
     """The header that `header_text` wrote. `subject` and `command` are for the error.
 
     Raises:
-        EngineError: it is something else, or of another schema.
+        EngineError: it is something else, of another schema, or has a value that it cannot have.
     """
     try:
-        document = json.loads(text)
-        if document["kind"] != KIND:
-            raise ValueError(f"it is a {document['kind']!r}")
-        schema = document["schema"]
-    except (LookupError, TypeError, ValueError) as error:
-        raise EngineError(
-            f"{subject} is not an engine's header ({error!r}): run {command}"
-        ) from None
+        document = read_document(data)
+        kind, schema = document.pop("kind", None), document.pop("schema", None)
+        if kind != KIND:
+            raise ValueError(f"kind: expected {KIND!r}, got {reprlib.repr(kind)}")
+    except ValueError as error:
+        raise EngineError(f"{subject} is not an engine's header ({error}): run {command}") from None
     if schema != SCHEMA:
         raise EngineError(
-            f"{subject} has schema {schema!r}, this release reads {SCHEMA}: run {command}"
+            f"{subject} has schema {reprlib.repr(schema)}, this release reads {SCHEMA}: run "
+            f"{command}"
         )
     try:
-        return _header_from(document)
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise EngineError(f"{subject} is damaged ({error!r}): run {command}") from None
+        require(document, HEADER)
+    except ValueError as error:
+        raise EngineError(f"{subject} is damaged ({error}): run {command}") from None
+    return _header_from(document)
 
 
 def check_fits(header: Header, here: Here, subject: str, command: str) -> None:
@@ -187,51 +187,10 @@ def version_tuple(version: str) -> tuple[int, ...]:
 
 
 def _header_from(document: Mapping[str, Any]) -> Header:
-    names = {field.name for field in dataclasses.fields(Header)}
-    if set(document) - {"kind", "schema"} != names:
-        odd = sorted((set(document) - {"kind", "schema"}) ^ names)
-        raise ValueError(f"missing or unknown: {odd}")
-    values = {name: document[name] for name in names}
-    header = Header(
-        **{
-            **values,
-            "built_for": Here(**{k: str(v) for k, v in document["built_for"].items()}),
-            "profile": {name: _profile(entry) for name, entry in document["profile"].items()},
-            "flags": tuple(str(flag) for flag in document["flags"]),
-        }
-    )
-    _check_values(header)
-    return header
-
-
-def _profile(entry: Mapping[str, Any]) -> Profile:
-    made = Profile(*(tuple(entry[side]) for side in ("min", "opt", "max")))
-    lengths = [*made.min, *made.opt, *made.max]
-    if not all(type(length) is int and length > 0 for length in lengths):
-        raise ValueError(f"shape {lengths}")
-    if not len(made.min) == len(made.opt) == len(made.max):
-        raise ValueError("min, opt and max of unequal rank")
-    return made
-
-
-def _check_values(header: Header) -> None:
-    kinds: dict[str, type | tuple[type, ...]] = {
-        "graph": str,
-        "key": str,
-        "precision": str,
-        "plan_bytes": int,
-        "optimization_level": int,
-        "workspace_mib": (int, type(None)),
-        "version_compatible": bool,
-        "parity": (dict, type(None)),
-        "build_s": (int, float),
+    """Of a document that keeps `HEADER`'s rules."""
+    profile = {
+        name: Profile(*(tuple(entry[side]) for side in ("min", "opt", "max")))
+        for name, entry in document["profile"].items()
     }
-    for name, kind in kinds.items():
-        if not isinstance(getattr(header, name), kind):
-            raise ValueError(f"{name} is {getattr(header, name)!r}")
-    for name in ("plan_sha256", "onnx_sha256"):
-        if not _HASH.fullmatch(str(getattr(header, name))):
-            raise ValueError(f"{name} is no SHA-256")
-    version_tuple(header.built_for.tensorrt)
-    if Path(str(header.plan)).name != header.plan or "\\" in header.plan:
-        raise ValueError(f"plan {header.plan!r} is no file of this folder")
+    made = {"built_for": Here(**document["built_for"]), "flags": tuple(document["flags"])}
+    return Header(**{**document, **made, "profile": profile})

@@ -24,6 +24,7 @@ from aliaug_edge.engines.graph import Graphs
 from aliaug_edge.engines.kernels import Kernels, Sizes
 from aliaug_edge.engines.lost import lost_gpu_first
 from aliaug_edge.engines.packages import tensorrt_install
+from aliaug_edge.engines.plugins import register_plugins
 from aliaug_edge.engines.shapes import bind_specs, free_dimensions
 from aliaug_edge.engines.stage import Log, Plan, Shape, Stage, TensorRtError, load_stage
 from aliaug_edge.engines.tensorrt_package import MODULES, import_problem, start_problem
@@ -205,8 +206,10 @@ class TensorRtEngine:
         return self._kernels
 
     def _load_stages(self) -> list[Stage]:
+        logger = self._log.logger(self.trt)
+        register_plugins(self.trt, logger)
         try:
-            runtime = self.trt.Runtime(self._log.logger(self.trt))
+            runtime = self.trt.Runtime(logger)
         except TypeError as error:
             raise TensorRtError(start_problem(self.trt.__version__, self._log.take())) from error
         self._digest = hashlib.sha256()

@@ -12,9 +12,11 @@ from dataclasses import asdict, replace
 from typing import Any, TypeGuard
 
 from aliaug_edge.engines.base import Engine
+from aliaug_edge.engines.jobs import PasteJob
 from aliaug_edge.engines.tensorrt import TensorRtEngine
 from aliaug_edge.errors import AliAugError
-from aliaug_edge.profiling.gpu_state import read_gpu_state
+from aliaug_edge.profiling.gpu_paste import profile_paste
+from aliaug_edge.profiling.gpu_state import read_gpu_state, under_load
 from aliaug_edge.profiling.gpu_trace import Query, Tracer, collect
 from aliaug_edge.profiling.gpu_warnings import state_warnings, timing_warnings
 from aliaug_edge.profiling.latency import Latency, Rules, summarise
@@ -43,10 +45,12 @@ def profile_gpu(
     peak_gflops: float | None,
     rules: Rules,
     read_state: Callable[[], dict[str, Any]] = read_gpu_state,
+    jobs: Sequence[PasteJob] = (),
 ) -> dict[str, Any]:
     """`engine` is entered, at batch 1; `open_batch` opens others, `feeds` gives their inputs.
 
-    `flop` is that of one image by graph, `peak_gflops` the card's measured FP16 matrix rate.
+    `flop` is that of one image by graph, `peak_gflops` the card's measured FP16 matrix rate; `jobs`
+    are crops of different photos to be pasted as `generate` does it.
 
     Raises:
         AliAugError: the GPU or the engine failed at batch 1.
@@ -54,16 +58,26 @@ def profile_gpu(
     before = read_state()
     with Tracer(engine, feeds(1)) as tracer:
         whole = collect(tracer, rules, staged=False)
-        during = read_state()
+        used: list[int] = []
+
+        def read() -> dict[str, Any]:
+            engine.cuda.activate()  # of this thread
+            used.append(_used_bytes(engine))
+            return read_state()
+
+        during = under_load(lambda: tracer.run(staged=False), read)
         parts = collect(tracer, rules, staged=True)
         graphed = tracer.graphed
         memory = memory_split(engine, tracer)
+        memory["device_peak_mib"] = _mib(max(_used_bytes(engine), *used))
     queries = {name: summarise([getattr(q, name) for q in whole]) for name in QUERIES}
+    pasted = profile_paste(engine, jobs, rules)
     weights = _weights_bytes(engine, open_batch)
     return {
         "cuda_graph": graphed,
         "transfers": "pinned, on the engine's stream, inside end_to_end",
         "queries": [{"name": name, **asdict(latency)} for name, latency in queries.items()],
+        "paste": pasted,
         "stages": _stage_rows(parts, flop, peak_gflops),
         "batches": [_batch(open_batch, feeds, batch, rules) for batch in GPU_BATCHES],
         "memory": {**memory, "weights_mib": None if weights is None else _mib(weights)},
@@ -134,13 +148,17 @@ def memory_split(engine: TensorRtEngine, tracer: Tracer) -> dict[str, float]:
     (by every process, the driver's own part with it)."""
     fields = tracer.ready.chain.tensors.layout.fields
     skips = sum(field.nbytes for name, field in fields.items() if name.startswith(SKIPS))
-    free, total = engine.cuda.memory_info()
     return {
         "scratch_mib": _mib(engine.memory.used.get("scratch", 0)),
         "skips_mib": _mib(skips),
         "tensors_mib": _mib(sum(field.nbytes for field in fields.values()) - skips),
-        "device_used_mib": _mib(total - free),
+        "device_used_mib": _mib(_used_bytes(engine)),
     }
+
+
+def _used_bytes(engine: TensorRtEngine) -> int:
+    free, total = engine.cuda.memory_info()
+    return total - free
 
 
 def _weights_bytes(engine: TensorRtEngine, open_batch: Open) -> int | None:

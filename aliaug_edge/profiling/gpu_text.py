@@ -19,10 +19,12 @@ def gpu_lines(gpu: Mapping[str, Any]) -> Iterator[str]:
     """`gpu` is what `profile_gpu` returns."""
     graph = "one CUDA graph" if gpu["cuda_graph"] else "enqueued call by call"
     yield f"on the device (CUDA events), batch 1, {graph}, stages in runs of their own:"
-    for row in (*gpu["queries"], *gpu["stages"]):
-        values = "  ".join(f"{key} {row[f'{key}_ms']:.3f}" for key in _COLUMNS)
-        cov = "" if row["cov_percent"] is None else f"  CoV {row['cov_percent']:.1f} %"
-        yield f"  {row.get('name') or row['stage']:<14} ms  {values}{cov}"
+    yield from map(_latency, (*gpu["queries"], *gpu["stages"]))
+    pasted = gpu.get("paste")
+    if pasted is not None:
+        said = f": {pasted['problem']}" if pasted["problem"] else ""
+        yield f"what generate runs, uint8 to uint8, one crop at a time{said}"
+        yield from map(_latency, pasted["queries"])
     for row in gpu["batches"]:
         said = row["problem"] or f"{row['images_per_s']:.1f} images/s from array to array"
         yield f"  batch {row['batch']}: {said}"
@@ -31,6 +33,12 @@ def gpu_lines(gpu: Mapping[str, Any]) -> Iterator[str]:
     if gpu["floor"]["share"] is not None:
         yield f"  {floor_text(gpu['floor'])}"
     yield f"  under load: {state_text(gpu['state']['during'])}"
+
+
+def _latency(row: Mapping[str, Any]) -> str:
+    values = "  ".join(f"{key} {row[f'{key}_ms']:.3f}" for key in _COLUMNS)
+    cov = "" if row["cov_percent"] is None else f"  CoV {row['cov_percent']:.1f} %"
+    return f"  {row.get('name') or row['stage']:<14} ms  {values}{cov}"
 
 
 def floor_text(floor: Mapping[str, Any]) -> str:

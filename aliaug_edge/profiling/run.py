@@ -8,7 +8,7 @@ The result is one JSON document (a public format):
                stages   [{stage, p50_ms … count, gflop, gflops, share_of_peak}],
                batches  [{batch, count, p50_ms, images_per_s}], images_per_s,
                gpu      only of an engine that is timed on the device: see gpu_profile
-    peak_rss_mib, warnings
+    prompt_lookup_ms, peak_rss_mib, warnings
 
 Unknown values are null.
 """
@@ -38,7 +38,14 @@ from aliaug_edge.profiling.gpu_peak import measured_gpu_gflops
 from aliaug_edge.profiling.gpu_profile import is_tensorrt, profile_gpu
 from aliaug_edge.profiling.latency import COV_LIMIT_PERCENT, Rules, summarise
 from aliaug_edge.profiling.peak import measured_peak_gflops
-from aliaug_edge.profiling.stages import END_TO_END, GENERATOR, STAGES, Bench, Times
+from aliaug_edge.profiling.stages import (
+    END_TO_END,
+    GENERATOR,
+    STAGES,
+    Bench,
+    Times,
+    prompt_lookup_ms,
+)
 from aliaug_edge.profiling.trt_layers import write_layers
 
 BATCHES = (1, 2, 4)
@@ -101,6 +108,7 @@ def profile_bundle(
         "machine": machine_card(),
         "rules": asdict(rules),
         "engines": entries,
+        "prompt_lookup_ms": prompt_lookup_ms(bundle),
         "peak_rss_mib": peak_rss_mib(),
         "warnings": _warnings(entries),
     }
@@ -161,6 +169,7 @@ def _gpu_part(
         flop,
         measured_gpu_gflops(),
         rules,
+        jobs=bench.paste_jobs(),
     )
     if layers_dir is not None:
         written, notes = write_layers(engine, bench.feeds(1), layers_dir)

@@ -1,9 +1,10 @@
 """One pass from the image file to the finished files, each stage timed.
 
 read → preprocess → encode → U-Net → decode (the three graphs one by one) → generator (the same
-model fused, as `generate` runs it) → blend → write. "end to end" = read, preprocess, generator,
+model fused, from array to array) → blend → write. "end to end" = read, preprocess, generator,
 blend, write: a crop's way through `generate`, which beside that finds the part in the photo, places
-the mask, scores the result and outlines its labels.
+the mask, scores the result and outlines its labels. On TensorRT `generate` goes another way, in
+uint8 and blended on the device: `gpu_paste` times that.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from aliaug_edge import crops, files, imaging
 from aliaug_edge.bundle import Bundle
 from aliaug_edge.data.procedural import defect_shape, render_surface
 from aliaug_edge.engines import Engine, open_engine
+from aliaug_edge.engines.jobs import PasteJob
 from aliaug_edge.generation.blend import blend
 from aliaug_edge.generation.pipeline import bundle_feeds
 from aliaug_edge.profiling.gpu_profile import is_tensorrt
@@ -31,6 +33,7 @@ STAGED = ("encoder", "unet", "decoder")
 STAGED_STAGES = ("encode", "unet", "decode")
 FUSED = ("read", "preprocess", GENERATOR, "blend", "write")
 STAGES = ("read", "preprocess", "encode", "unet", "decode", GENERATOR, "blend", "write")
+PIXELS = ("image", "mask")
 Times = dict[str, float]
 
 
@@ -135,6 +138,15 @@ class Bench:
         known = scene_feeds(self.bundle, image, self._mask, batch=batch)
         return {spec.name: known[spec.name] for spec in self.engines["generator"].inputs}
 
+    def paste_jobs(self) -> list[PasteJob]:
+        """The whole scene and its mirror image, as `generate` hands a crop to the device."""
+        known = self.feeds(1)
+        conditions = {name: value[0] for name, value in known.items() if name not in PIXELS}
+        image = imaging.load_image(self._folder / "good.png")
+        window = crops.Window(0, 0, *self.size_hw)
+        photos = (image, np.ascontiguousarray(image[:, ::-1]))
+        return [PasteJob(photo, self._mask, window, conditions) for photo in photos]
+
     def open(self, graph: str, batch: int) -> Engine:
         """The engine of `graph` at the bench's size, to be entered."""
         return open_engine(
@@ -167,6 +179,15 @@ class Bench:
         require_finite(f"bundle {self.bundle.name}", {"generated": generated})
         raw: NDArray[np.float32] = generated[0].astype(np.float32).transpose(1, 2, 0)
         return raw
+
+
+def prompt_lookup_ms(bundle: Bundle, times: int = 1000) -> float:
+    """What a class's prompt costs where it is cached, as it is in every bundle: a look into it."""
+    names = [bundle.class_names[0]]
+    started = time.perf_counter()
+    for _ in range(times):
+        np.stack([bundle.prompts[name] for name in names])
+    return round((time.perf_counter() - started) * 1000 / times, 5)
 
 
 def write_scene(folder: Path, size_hw: tuple[int, int]) -> NDArray[np.uint8]:

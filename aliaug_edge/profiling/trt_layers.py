@@ -89,16 +89,29 @@ def write_layers(
             if step.names:  # the encoder's second pass: the same layers again
                 continue
             name = step.stage.name
-            layers = layers_document(_inspect(engine.trt, step.stage.engine, context.context))
-            if not is_detailed(layers):
-                notes.append(f"{name}: built without layer details; its layers have names only")
+            documents: dict[str, Any] = {"profile": profile_document(times)}
             if not times:
                 notes.append(f"{name}: TensorRT reported no layer times")
-            for kind, document in (("layers", layers), ("profile", profile_document(times))):
+            if can_inspect(engine.trt):
+                layers = layers_document(_inspect(engine.trt, step.stage.engine, context.context))
+                documents = {"layers": layers, **documents}
+                if not is_detailed(layers):
+                    notes.append(f"{name}: built without layer details; its layers have names only")
+            for kind, document in documents.items():
                 path = folder / f"{kind}_{name}.json"
                 files.write_json(path, document)
                 written.append(path)
+    if not can_inspect(engine.trt):
+        notes.append(
+            "no layers_*.json: TensorRT's lean runtime has no engine inspector; profile where the "
+            "full TensorRT is installed"
+        )
     return written, notes
+
+
+def can_inspect(trt: Any) -> bool:
+    """Whether this TensorRT can say of what layers an engine consists."""
+    return hasattr(trt, "EngineInspector")
 
 
 def _bindings(document: Mapping[str, Any]) -> list[str]:

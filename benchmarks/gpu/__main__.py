@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
+import signal
 import sys
 import tempfile
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from aliaug_edge.engines.gpu import probe_gpus
 
-from . import card, correctness, memory, overlap, speed, subjects, table
-from .budget import Budget
+from . import card, correctness, memory, overlap, processes, speed, subjects, table
+from .budget import Budget, said_by
 from .settings import Settings, small
 from .subjects import Subject
 
@@ -37,14 +41,25 @@ def main() -> int:
         print(f"no GPU to measure: {problem} (--cpu runs the script in small)", file=sys.stderr)
         return 1
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    # A shell has it ignored in the background; builds would inherit that, and not be stopped.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as scratch:
         work = arguments.work or Path(scratch)
         work.mkdir(parents=True, exist_ok=True)
-        return measure(small(work) if arguments.cpu else Settings(work), arguments.seconds)
+        settings = small(work) if arguments.cpu else Settings(work)
+        return measure(settings, arguments.seconds, lambda: cut_short(Path(scratch)))
 
 
-def measure(settings: Settings, seconds: float) -> int:
-    """Run every part in order, then print the table and the JSON line."""
+def cut_short(scratch: Path) -> None:
+    """End the process at once, with nothing of it left running or on the disk."""
+    processes.stop_all()
+    shutil.rmtree(scratch, ignore_errors=True)
+    os._exit(CUT_SHORT)
+
+
+def measure(settings: Settings, seconds: float, end: Callable[[], Any]) -> int:
+    """Run every part in order, then print the table and the JSON line, whatever happens; `end` is
+    called when the time is over before."""
     budget = Budget(seconds - min(MARGIN, seconds / 10))
     results: dict[str, Any] = {
         "benchmark": "gpu",
@@ -58,13 +73,21 @@ def measure(settings: Settings, seconds: float) -> int:
         "missing": budget.missing,
     }
 
+    once = threading.Lock()
+
     def speak() -> None:
+        once.acquire()  # for good: whoever is second waits for the end
         print("\n".join(table.lines(results)))
         print(table.json_line(results), flush=True)
 
-    with budget.last_word(speak, lambda: os._exit(CUT_SHORT)):
-        _run(budget, settings, results)
-    speak()
+    try:
+        with budget.last_word(speak, end):
+            _run(budget, settings, results)
+    except Exception as error:
+        budget.leave_out("the rest", said_by(error))
+        raise
+    finally:
+        speak()
     wrong = [row for row in results["correctness"] if not row["right"]]
     return 2 if wrong else 0
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from aliaug_edge.doctor.hardware import cpu_name
 from aliaug_edge.engines.gpu import probe_gpus
-from aliaug_edge.profiling.gpu_peak import measured_gpu_gflops
+from aliaug_edge.profiling.gpu_peak import measured_gpu_gflops, onnxruntime_gflops
 from aliaug_edge.profiling.gpu_state import read_gpu_state
 
 from .settings import Settings
@@ -55,9 +55,9 @@ def matrix_rate(settings: Settings) -> tuple[float | None, str]:
     try:
         import torch
     except ImportError:
-        provider = "cpu" if settings.cpu else "cuda"
-        found = measured_gpu_gflops(provider, settings.matrix_side)
-        return (None if found is None else round(found / 1e3, 4)), "onnxruntime"
+        cpu = settings.cpu
+        found = onnxruntime_gflops("cpu", settings.matrix_side) if cpu else measured_gpu_gflops()
+        return (None if found is None else round(found / 1e3, 4)), "our own runtimes"
     side = settings.matrix_side
     left = torch.randn(side, side, device=settings.device, dtype=torch.float16)
     right = torch.randn(side, side, device=settings.device, dtype=torch.float16) / side**0.5

@@ -3,6 +3,7 @@ act?"""
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,11 @@ def check(budget: Budget, settings: Settings, subject: Subject, side: int) -> li
     reference: Any = None
     for name in ("torch-fp32", *settings.engines):
         what = f"correctness of {name} on {subject.name}"
-        found = budget.attempt(what, lambda n=name: _images(settings, subject, n, side), SECONDS)
-        if found is None:
-            continue
-        reference = found["plain"] if reference is None else reference
-        rows.append(
-            {"model": subject.name, "engine": name, "side": side, **_row(found, reference, subject)}
-        )
+        work = functools.partial(_judge, settings, subject, name, side, reference)
+        judged = budget.attempt(what, work, SECONDS)
+        if judged is not None:
+            reference, row = judged
+            rows.append({"model": subject.name, "engine": name, "side": side, **row})
     return rows
 
 
@@ -41,6 +40,15 @@ def psnr_db(a: Any, b: Any) -> float:
     """Of uint8 images, capped."""
     error = float(((a.astype(np.float64) - b) ** 2).mean())
     return CAP_DB if error == 0 else round(min(CAP_DB, 10 * float(np.log10(255**2 / error))), 1)
+
+
+def _judge(
+    settings: Settings, subject: Subject, name: str, side: int, reference: Any
+) -> tuple[Any, dict[str, Any]]:
+    """The reference, which is this engine's own image where there was none, and an engine's row."""
+    found = _images(settings, subject, name, side)
+    reference = found["plain"] if reference is None else reference
+    return reference, _row(found, reference, subject)
 
 
 def _images(settings: Settings, subject: Subject, name: str, side: int) -> dict[str, Any]:

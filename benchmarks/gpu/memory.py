@@ -6,18 +6,20 @@ python -m benchmarks.gpu.memory BUNDLE ENGINE SIDE        prints one JSON line
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from aliaug_edge.bundle import load_bundle
 from aliaug_edge.engines import open_engine
+from aliaug_edge.engines.cuda import MIB, Cuda
+from aliaug_edge.errors import AliAugError
 from aliaug_edge.profiling.device import peak_rss_mib
 from aliaug_edge.profiling.gpu_profile import is_tensorrt, memory_split
 from aliaug_edge.profiling.gpu_state import read_gpu_state
 from aliaug_edge.profiling.gpu_trace import Tracer
 
+from . import processes
 from .runners import feeds_of
 
 RUNS = 3
@@ -30,21 +32,14 @@ def in_a_process(root: Path, engine: str, side: int, seconds: float) -> dict[str
         RuntimeError: it failed, or did not end in time.
     """
     command = [sys.executable, "-m", __spec__.name, str(root), engine, str(side)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
-    except subprocess.TimeoutExpired:
-        raise RuntimeError(f"not done within {seconds:.0f} s") from None
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or ["no message"]
-        raise RuntimeError(said[-1])
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(processes.run(command, seconds).splitlines()[-1])
     return found
 
 
 def alone(root: Path, name: str, side: int) -> dict[str, Any]:
     """Device memory in MiB that this process comes to hold by running an engine at batch 1 (the
     driver's own part included), and where it can be told, by what it holds."""
-    before = read_gpu_state()["memory_used_mib"]
+    before = used_mib()
     bundle = load_bundle(root)
     split = None
     with open_engine(bundle, engine=name, size_hw=(side, side), batch=1) as engine:
@@ -52,7 +47,7 @@ def alone(root: Path, name: str, side: int) -> dict[str, Any]:
         own = {spec.name: feeds[spec.name] for spec in engine.inputs}
         for _ in range(RUNS):
             engine.infer(own)
-        after = read_gpu_state()["memory_used_mib"]
+        after = used_mib()
         if is_tensorrt(engine):
             with Tracer(engine, own) as tracer:
                 split = memory_split(engine, tracer)
@@ -64,6 +59,20 @@ def alone(root: Path, name: str, side: int) -> dict[str, Any]:
         "split": split,
         "process_rss_mib": peak_rss_mib(),
     }
+
+
+def used_mib() -> float | None:
+    """Of the whole device. On a Jetson nvidia-smi does not say it, and CUDA is asked, in a context
+    that is there at both ends: then the driver's own part is not in the difference."""
+    told = read_gpu_state()["memory_used_mib"]
+    if told is not None:
+        return float(told)
+    try:
+        with Cuda() as cuda:
+            free, total = cuda.memory_info()
+    except AliAugError:
+        return None
+    return (total - free) / MIB
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def generate(settings: Settings, bundle: Bundle, engine: str) -> dict[str, Any]:
     run = RunSettings(
         count=settings.images, engine=engine, quality="off", retries=0, procedural_hw=(side, side)
     )
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=settings.work) as folder:
         summary = generate_dataset(bundle, run, Path(folder) / "out")
     engine_s = summary.engine_s or 1e-9
     return {

@@ -11,7 +11,7 @@ from typing import Any
 
 from aliaug_edge.profiling.latency import summarise
 
-from .budget import Budget
+from .budget import Budget, said_by
 from .runners import Runner, feeds_of, ours, torch_runner
 from .settings import Settings
 from .subjects import Subject
@@ -19,21 +19,36 @@ from .subjects import Subject
 WARM = 3  # runs before the first that counts; CUDA graphs are captured in them
 OPEN_S = 90.0
 COMPILE_S = 120.0
+TURN_S = 30.0
+
+Turn = tuple[float, float | None]  # wall and device, ms
+Close = Callable[[], None]
+Opened = Callable[[contextlib.ExitStack], Runner]
 
 
 def measure(
     budget: Budget, settings: Settings, subject: Subject, side: int, batch: int, seconds: float
 ) -> list[dict[str, Any]]:
-    """One row per engine at this size and batch, from at most `seconds` of taking turns."""
-    with contextlib.ExitStack() as stack:
-        runners = _open_all(budget, settings, subject, side, batch, stack)
-        times: dict[str, list[tuple[float, float | None]]] = {r.name: [] for r in runners}
+    """One row per engine at this size and batch, from at most `seconds` of taking turns. An engine
+    that fails, in whichever turn, has no row, and the others go on."""
+    where = f"at {side} x {side}, batch {batch}"
+    opened = _open_all(budget, settings, subject, side, batch, where)
+    times: dict[str, list[Turn]] = {name: [] for name in opened}
+    try:
         end = time.monotonic() + min(seconds, budget.left)
         for done in range(settings.rounds):
             if done and time.monotonic() > end:
                 break
-            for runner in runners:
-                times[runner.name].append(runner.turn())
+            for name, (runner, close) in list(opened.items()):
+                turn = budget.attempt(f"{name} {where}", runner.turn, TURN_S)
+                if turn is None:
+                    del opened[name], times[name]
+                    _close(budget, f"{name} {where}", close)
+                else:
+                    times[name].append(turn)
+    finally:
+        for name, (_, close) in reversed(opened.items()):
+            _close(budget, f"{name} {where}", close)
     return [_row(name, side, batch, turns) for name, turns in times.items() if turns]
 
 
@@ -61,35 +76,32 @@ def prompt_encoder(settings: Settings) -> dict[str, Any]:
 
 
 def _open_all(
-    budget: Budget,
-    settings: Settings,
-    subject: Subject,
-    side: int,
-    batch: int,
-    stack: contextlib.ExitStack,
-) -> list[Runner]:
-    """What runs here, warm."""
-    found = []
-    own = feeds_of(subject.bundle, side, batch)
-    where = f"at {side} x {side}, batch {batch}"
+    budget: Budget, settings: Settings, subject: Subject, side: int, batch: int, where: str
+) -> dict[str, tuple[Runner, Close]]:
+    """What runs here by name, warm, and how it is closed."""
+    found: dict[str, tuple[Runner, Close]] = {}
+    own = budget.attempt(f"inputs {where}", lambda: feeds_of(subject.bundle, side, batch), OPEN_S)
+    if own is None:
+        return found
 
-    def add(name: str, opened: Callable[[], Runner], seconds: float, needs: float = 0.0) -> None:
-        runner = budget.attempt(f"{name} {where}", lambda: _warm(opened()), seconds, needs)
-        if runner is not None:
-            found.append(runner)
+    def add(name: str, opened: Opened, seconds: float = OPEN_S, needs: float = 0.0) -> None:
+        pair = budget.attempt(f"{name} {where}", lambda: _warm(opened), seconds, needs)
+        if pair is not None:
+            found[name] = pair
 
+    forward = None
     if subject.generator is None:
         budget.leave_out(f"torch {where}", "torch or diffusers is not installed")
     else:
-        forward = _half(settings, subject)
-        add("torch-eager", lambda: torch_runner("torch-eager", settings, forward, own), OPEN_S)
-    enter = stack.enter_context
+        forward = budget.attempt(f"torch {where}", lambda: _half(settings, subject), OPEN_S)
+    if forward is not None:
+        add("torch-eager", lambda _: torch_runner("torch-eager", settings, forward, own))
     for name in settings.engines:
-        add(name, lambda n=name: enter(ours(n, subject.bundle, side, batch)), OPEN_S)
-    if subject.generator is not None and batch == 1:
+        add(name, lambda stack, n=name: stack.enter_context(ours(n, subject.bundle, side, batch)))
+    if forward is not None and batch == 1:
         needs = 0.0 if settings.cpu else 60.0
-        add("torch-compile", lambda: _compiled(settings, forward, own), COMPILE_S, needs)
-    elif subject.generator is not None:
+        add("torch-compile", lambda _: _compiled(settings, forward, own), COMPILE_S, needs)
+    elif forward is not None:
         budget.leave_out(f"torch-compile {where}", "it would be compiled for each shape")
     return found
 
@@ -118,15 +130,24 @@ def _compiled(settings: Settings, forward: Callable[..., Any], own: Any) -> Runn
     return torch_runner("torch-compile", settings, compiled, own)
 
 
-def _warm(runner: Runner) -> Runner:
-    for _ in range(WARM):
-        runner.turn()
-    return runner
+def _warm(opened: Opened) -> tuple[Runner, Close]:
+    """A runner after its first turns; what fails in them is closed at once."""
+    with contextlib.ExitStack() as stack:
+        runner = opened(stack)
+        for _ in range(WARM):
+            runner.turn()
+        return runner, stack.pop_all().close
 
 
-def _row(
-    name: str, side: int, batch: int, turns: list[tuple[float, float | None]]
-) -> dict[str, Any]:
+def _close(budget: Budget, what: str, close: Close) -> None:
+    """Also when no time is left: the memory is for those that follow."""
+    try:
+        close()
+    except Exception as error:  # what it measured stands
+        budget.leave_out(f"closing {what}", said_by(error))
+
+
+def _row(name: str, side: int, batch: int, turns: list[Turn]) -> dict[str, Any]:
     wall = summarise([ms for ms, _ in turns])
     inside = [ms for _, ms in turns if ms is not None]
     return {

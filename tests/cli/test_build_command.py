@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from support import ort_toolchain
 from support.bundles import make_bundle
 from support.commands import run_command
 
 from aliaug_edge.bundle import load_bundle
 from aliaug_edge.cli.build import build
+from aliaug_edge.data.procedural import render_pair
 from aliaug_edge.engines.building.machine import Machine
 from aliaug_edge.engines.plan import Here
 from aliaug_edge.engines.store import find_plans
+from aliaug_edge.files import write_bytes
+from aliaug_edge.generation.trial import photo_feeds
+from aliaug_edge.imaging import encode_png
 
 HERE = Here("8.7", "Orin", ort_toolchain.VERSION, "aarch64-linux")
 ONE = ("--graphs", "decoder", "--sizes", "64")
@@ -49,11 +55,40 @@ def test_a_dry_run_builds_nothing(folder: Path) -> None:
     assert not (folder / "engines").exists()
 
 
+def test_engines_are_proven_on_the_photos_that_are_given(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = tmp_path / "good"
+    for seed in range(2):
+        write_bytes(photos / f"{seed}.png", encode_png(render_pair(seed, 96, 128).good))
+    made = photo_feeds(load_bundle(folder), photos)((64, 96), 3)
+    assert made["image"].shape == (3, 3, 64, 96) and 0 < made["mask"].mean() < 1
+    crops = [image_of(made["image"][item]) for item in range(3)]
+    for item in (0, 1):  # pixels of these photos, as they are
+        photo = render_pair(item, 96, 128).good
+        assert any(
+            np.array_equal(photo[top : top + 64, left : left + 96], crops[item])
+            for top in range(33)
+            for left in range(33)
+        )
+    done = run_command(build, folder, *ONE, "--images", photos)
+    assert done.exit_code == 0, done.output
+    assert "150.0 dB against its ONNX graph" in done.stdout
+    monkeypatch.setenv("ALIAUG_TEST_FAULT", "nan")
+    done = run_command(build, folder, *ONE, "--images", photos, "--force")
+    assert done.exit_code == 1 and "non-finite values on a photo of --images" in done.stderr
+
+
+def image_of(tensor: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.round((tensor.transpose(1, 2, 0) + 1) * 127.5).astype(np.uint8)
+
+
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
         (("--sizes", "64by64"), 2, "expected sizes like 128,128x192"),
         (("--batches", "two"), 2, "expected numbers like 1,2,4"),
+        (("--images", "/dev"), 1, "/dev"),
         (("--sizes", "32"), 1, "--sizes 32x32: this bundle was proven at 64x64, 64x96"),
         (("--graphs", "vae"), 1, "--graphs vae: this bundle has decoder, encoder"),
     ],

@@ -26,10 +26,12 @@ ROOT = Path(__file__).parents[2]
 SNAPSHOTS = Path(__file__).parent / "bindings"
 MODERN = ("10.3.0", "10.13.3.9", "10.16.1.11", "11.4.0.106")
 LEGACY = ("8.6.1",)
+LEAN = ("lean-10.16.1.11", "lean-11.4.0.106")
 
 BUILD, OLD = "engines/building/tensorrt.py", "engines/building/legacy.py"
-RUN = ("engines/stage.py", "engines/tensorrt.py", "profiling/trt_layers.py")
-VERSIONS = {BUILD: LEGACY + MODERN, OLD: LEGACY, **dict.fromkeys(RUN, LEGACY + MODERN)}
+PLUGINS = "engines/plugins.py"
+RUN = ("engines/stage.py", "engines/tensorrt.py", "profiling/trt_layers.py", PLUGINS)
+VERSIONS = {BUILD: LEGACY + MODERN, OLD: LEGACY, **dict.fromkeys(RUN, LEGACY + MODERN + LEAN)}
 
 TYPES = {
     "trt": "",
@@ -67,11 +69,22 @@ SINCE_10 = {
     ("ExecutionContextAllocationStrategy", "USER_MANAGED"),
     ("NetworkDefinitionCreationFlag", "STRONGLY_TYPED"),
     ("IExecutionContext", "set_device_memory"),
+    ("", "ExecutionContextAllocationStrategy"),
+    ("DataType", "INT64"),
 }
 UNTIL_10 = {
     ("ICudaEngine", "device_memory_size"),
     ("ICudaEngine", "create_execution_context_without_device_memory"),
 }
+# Not in the lean runtime, which `hasattr` is asked before.
+NOT_LEAN = {
+    ("", "EngineInspector"),
+    ("EngineInspector", "execution_context"),
+    ("EngineInspector", "get_engine_information"),
+    ("", "init_libnvinfer_plugins"),
+}
+# Tables of ours whose keys are an enum's names.
+TABLES = {"_DTYPES": "DataType"}
 
 
 @dataclass(frozen=True)
@@ -96,13 +109,56 @@ def touches(source: str) -> list[Touch]:
             found.append(Touch(owner, node.attr, node.lineno, call))
         if isinstance(node, ast.ClassDef):
             found += overridden(node)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            found += asked_by_name(node) + made_by_type(node, tree)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+            found += listed(node, node.value)
     return [touch for touch in found if (touch.owner, touch.name) not in OURS]
+
+
+def asked_by_name(call: ast.Call) -> list[Touch]:
+    """getattr(trt, "Name"), hasattr(config, "name")."""
+    assert isinstance(call.func, ast.Name)
+    if call.func.id not in ("getattr", "hasattr") or (owner := owner_of(call.args[0])) is None:
+        return []
+    name = call.args[1]
+    assert isinstance(name, ast.Constant), f"line {call.lineno}: a name that cannot be read here"
+    return [Touch(owner, str(name.value), call.lineno)]
+
+
+def made_by_type(call: ast.Call, tree: ast.AST) -> list[Touch]:
+    """type("Logger", (trt.ILogger,), {"log": log}): methods that TensorRT calls."""
+    assert isinstance(call.func, ast.Name)
+    if call.func.id != "type" or len(call.args) != 3:
+        return []
+    _, bases, members = call.args
+    assert isinstance(bases, ast.Tuple) and isinstance(members, ast.Dict)
+    functions = {n.name: n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+    found = []
+    for base in bases.elts:
+        if not (isinstance(base, ast.Attribute) and owner_of(base.value) == ""):
+            continue
+        for key, value in zip(members.keys, members.values, strict=True):
+            assert isinstance(key, ast.Constant) and isinstance(value, ast.Name)
+            given = len(functions[value.id].args.args) - 1
+            found.append(Touch(base.attr, str(key.value), key.lineno, (given, ())))
+    return found
+
+
+def listed(assigned: ast.Assign, table: ast.Dict) -> list[Touch]:
+    """The keys of a table of an enum's names."""
+    owners = [TABLES[t.id] for t in assigned.targets if isinstance(t, ast.Name) and t.id in TABLES]
+    keys = [key for key in table.keys if isinstance(key, ast.Constant)]
+    return [Touch(owner, str(key.value), key.lineno) for owner in owners for key in keys]
 
 
 def owner_of(node: ast.expr) -> str | None:
     """The class of an expression, "" for the module, None where it is nothing of TensorRT."""
     if isinstance(node, ast.Name):
         return TYPES.get(node.id)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "getattr":
+        (touch,) = asked_by_name(node) or (None,)  # getattr(trt, "OnnxParserFlag", None)
+        return touch.name if touch is not None and touch.owner == "" else None
     if isinstance(node, ast.Attribute):
         if owner_of(node.value) == "":
             return node.attr  # trt.BuilderFlag
@@ -143,8 +199,10 @@ def wrong(touch: Touch, document: dict[str, Any]) -> str:
             return ""
         if touch.name not in document["names"]:
             return f"{where} is not there"
-        constructor = document["classes"].get(touch.name, {}).get("__init__")
-        return called_wrong(where, touch, constructor) if touch.call else ""
+        known = document["functions"].get(touch.name) or document["classes"].get(
+            touch.name, {}
+        ).get("__init__")
+        return called_wrong(where, touch, known) if touch.call else ""
     members = document["classes"].get(touch.owner)
     if members is None:
         return f"{where}: no such class in the snapshot"
@@ -172,6 +230,8 @@ def takes(parameters: list[str], positional: int, keywords: tuple[str, ...]) -> 
 def asked_of(version: str, touch: Touch) -> bool:
     name = (touch.owner, touch.name)
     modern = version not in LEGACY
+    if version in LEAN and name in NOT_LEAN:
+        return False
     return not (name in SINCE_10 and not modern) and not (name in UNTIL_10 and modern)
 
 
@@ -189,6 +249,31 @@ def test_every_name_and_signature_is_in_the_bindings(file: str, version: str) ->
     source = (ROOT / "aliaug_edge" / file).read_text("utf-8")
     asked = [touch for touch in touches(source) if asked_of(version, touch)]
     assert [said for touch in asked if (said := wrong(touch, snapshot(version)))] == []
+
+
+def all_touched() -> set[tuple[str, str]]:
+    return {
+        (touch.owner, touch.name)
+        for file in VERSIONS
+        for touch in touches((ROOT / "aliaug_edge" / file).read_text("utf-8"))
+    }
+
+
+def test_every_exception_is_of_a_name_that_the_code_touches() -> None:
+    assert (SINCE_10 | UNTIL_10 | NOT_LEAN) - all_touched() == set()
+
+
+def test_names_that_are_asked_for_as_text_are_seen_too() -> None:
+    assert {
+        ("ICudaEngine", "device_memory_size_v2"),
+        ("", "ExecutionContextAllocationStrategy"),
+        ("OnnxParserFlag", "NATIVE_INSTANCENORM"),
+        ("IExecutionContext", "set_device_memory"),
+        ("DataType", "BOOL"),
+        ("ILogger", "log"),
+        ("IProfiler", "report_layer_time"),
+        ("", "init_libnvinfer_plugins"),
+    } <= all_touched()
 
 
 def test_the_code_is_read_for_what_it_touches() -> None:
@@ -219,6 +304,16 @@ def test_the_code_is_read_for_what_it_touches() -> None:
         ("trt.IAttention", "10.3.0", "tensorrt.IAttention is not there"),
         ("network.num_layers()", "10.3.0", "is a property, not a function"),
         ("trt.OnnxParser(network)", "10.3.0", "is called with (1, ())"),
+        ('getattr(engine, "memory", 0)', "10.3.0", "ICudaEngine.memory is not there"),
+        ('hasattr(trt.OnnxParserFlag, "X")', "10.3.0", "OnnxParserFlag.X is not there"),
+        ('hasattr(getattr(trt, "DataType"), "X")', "10.3.0", "DataType.X is not there"),
+        ('_DTYPES = {"INT64": "int64"}', "8.6.1", "DataType.INT64 is not there"),
+        ("trt.init_libnvinfer_plugins(logger)", "8.6.1", "is called with (1, ())"),
+        (
+            'def log(s, message): ...\ntype("L", (trt.ILogger,), {"log": log})',
+            "10.3.0",
+            "is called with (1, ())",
+        ),
         (
             "class M(trt.IProgressMonitor):\n def phase_start(self, name): ...",
             "10.3.0",
@@ -248,6 +343,7 @@ def test_every_exception_is_one_that_some_version_needs() -> None:
         return wrong(Touch(owner, name, 0), snapshot(version)) == ""
 
     changed = {("ICudaEngine", "create_execution_context")}  # there, but without a strategy
+    assert [pair for pair in NOT_LEAN if has("lean-11.4.0.106", *pair)] == []
     assert {pair for pair in SINCE_10 if has("8.6.1", *pair)} == changed
     assert [pair for pair in UNTIL_10 if has("11.4.0.106", *pair)] == []
 

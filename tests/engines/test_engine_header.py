@@ -74,7 +74,7 @@ def header_file(folder: Path) -> Path:
 
 def test_a_header_is_readable_and_comes_back_as_it_was() -> None:
     text = header_text(header())
-    assert parse_header(text, "it", COMMAND) == header()
+    assert parse_header(text.encode(), "it", COMMAND) == header()
     document = json.loads(text)
     assert document["flags"] == ["STRONGLY_TYPED"]
     assert document["built_for"] == {
@@ -159,7 +159,7 @@ def changes() -> list[tuple[str, object]]:
 def test_a_header_changed_by_hand_is_one_line(name: str, value: object) -> None:
     document = {**json.loads(header_text(header())), name: value}
     with pytest.raises(EngineError, match=re.escape(f"run {COMMAND}")) as caught:
-        parse_header(json.dumps(document), "header h", COMMAND)
+        parse_header(json.dumps(document).encode(), "header h", COMMAND)
     assert "\n" not in str(caught.value)
 
 
@@ -168,13 +168,13 @@ def test_a_header_without_one_of_its_fields_is_refused(name: str) -> None:
     document = json.loads(header_text(header()))
     del document[name]
     with pytest.raises(EngineError, match=re.escape(f"run {COMMAND}")):
-        parse_header(json.dumps(document), "header h", COMMAND)
+        parse_header(json.dumps(document).encode(), "header h", COMMAND)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"x"', "1", "{}"])
 def test_what_is_no_header_is_refused(text: str) -> None:
     with pytest.raises(EngineError, match=re.escape(f"run {COMMAND}")):
-        parse_header(text, "header h", COMMAND)
+        parse_header(text.encode(), "header h", COMMAND)
 
 
 def test_a_plan_is_read_only_whole(tmp_path: Path) -> None:
@@ -236,7 +236,9 @@ def test_an_index_that_leaves_its_folder_is_refused(bundle: Bundle, folder: Path
     document = json.loads(path.read_text())
     document["engines"]["encoder-64x64-b1"]["header"] = "../../bundle.json"
     path.write_text(json.dumps(document))
-    with pytest.raises(EngineError, match="outside its folder; refused"):
+    with pytest.raises(
+        EngineError, match=r"header: expected the name of a file beside it, got '\.\./"
+    ):
         find_plans(bundle, "encoder", HERE, (64, 64), 1)
 
 

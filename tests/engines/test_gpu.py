@@ -19,6 +19,7 @@ int cuDeviceGetCount(int *n) { *n = COUNT; return 0; }
 int cuDeviceGet(int *d, int i) { *d = i; return 0; }
 int cuDeviceGetName(char *s, int n, int d) { strncpy(s, d ? "Other" : "Orin", n); return 0; }
 int cuDeviceTotalMem_v2(size_t *b, int d) { *b = (size_t)(d + 1) << 34; return 0; }
+int cuDeviceGetPCIBusId(char *s, int n, int d) { strncpy(s, "0000:3b:00.0", n); return d; }
 int cuDeviceGetAttribute(int *v, int a, int d) { *v = a == 75 ? 8 : a == 76 ? 7 : 0; return 0; }
 """
 
@@ -56,4 +57,7 @@ def test_a_driver_that_sees_nothing_is_a_problem(tmp_path: Path) -> None:
 def test_every_device_is_described(tmp_path: Path) -> None:
     probe = probe_gpus(driver(tmp_path, init=0, count=2))
     assert probe.problem is None
-    assert probe.gpus == (Gpu("Orin", "8.7", 16.0), Gpu("Other", "8.7", 32.0))
+    assert probe.gpus == (
+        Gpu("Orin", "8.7", 16.0, bus_id="0000:3b:00.0"),
+        Gpu("Other", "8.7", 32.0),  # whose place the driver does not say
+    )

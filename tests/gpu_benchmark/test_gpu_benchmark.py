@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,10 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support import ort_toolchain
+from support.bundles import make_bundle
+from support.commands import run_command
 
+from aliaug_edge.bundle import load_bundle
+from aliaug_edge.cli.build import build
+from aliaug_edge.engines.building.machine import Machine
 from aliaug_edge.engines.gpu import GpuProbe, probe_gpus
+from aliaug_edge.engines.plan import Here
 from benchmarks.gpu import __main__ as script
-from benchmarks.gpu import correctness, subjects, table
+from benchmarks.gpu import correctness, processes, subjects, table
 from benchmarks.gpu.budget import Budget
 from benchmarks.gpu.settings import Settings, small
 
@@ -115,8 +123,107 @@ def test_a_build_that_fails_gives_its_last_line(tmp_path):
 
 def test_a_build_that_hangs_is_stopped(tmp_path):
     bundle = subjects.shipped(small(tmp_path))
-    with pytest.raises(RuntimeError, match="did not end in time"):
+    with pytest.raises(RuntimeError, match="not done within 0 s"):
         subjects.build(0.01, Settings(tmp_path), bundle, [128], 1)
+
+
+SLEEPER = """
+import signal, subprocess, sys, time
+sleeps = [sys.executable, "-c", "import time; time.sleep(60)"]
+child = subprocess.Popen(sleeps, start_new_session=True)
+open(sys.argv[1], "w").write(str(child.pid))
+try:
+    time.sleep(60)
+finally:
+    child.kill()
+    child.wait()
+"""
+
+
+def alive(pid):
+    path = Path(f"/proc/{pid}/stat")
+    return path.exists() and path.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_process_that_is_stopped_stops_what_it_began_itself(tmp_path):
+    """As `ali-aug build` does, whose own child builds in a session apart."""
+    budget, said = Budget(60), tmp_path / "said"
+    command = [sys.executable, "-c", SLEEPER, str(said)]
+    budget.attempt("a build", lambda: processes.run(command, 60), 3)
+    assert budget.missing[0]["why"] == "not done within 3 s"
+    assert not alive(int(said.read_text()))
+
+
+def test_a_process_that_does_not_heed_the_interrupt_is_killed(monkeypatch):
+    monkeypatch.setattr(processes, "STOP_S", 0.5)
+    deaf = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print(1, flush=True)"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{deaf}; time.sleep(60)"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.readline()
+        processes.stop(process)
+        assert process.returncode == -signal.SIGKILL
+
+
+ENDING = """
+import sys, tempfile, time
+from pathlib import Path
+from benchmarks.gpu import __main__ as script, processes
+from benchmarks.gpu.settings import small
+scratch = Path(sys.argv[1])
+(scratch / "a plan").write_text("gigabytes")
+def run(budget, settings, results):
+    try:
+        processes.run([sys.executable, "-c", *sys.argv[2:]], 60)
+    finally:
+        time.sleep(60)  # sits in a library
+script._run = run
+script.measure(small(scratch), 3, lambda: script.cut_short(scratch))
+"""
+
+
+def test_at_the_end_of_the_time_no_process_and_no_scratch_is_left(tmp_path):
+    scratch, said = tmp_path / "scratch", tmp_path / "said"
+    scratch.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", ENDING, str(scratch), SLEEPER, str(said)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == script.CUT_SHORT, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["missing"][-1]["why"] == "the time is over"
+    assert not alive(int(said.read_text()))
+    assert not scratch.exists()
+
+
+def test_engines_are_built_without_the_proof_that_runs_on_the_cpu(tmp_path, monkeypatch):
+    """It would take minutes there, needs ONNX Runtime, and random weights may not pass it."""
+    machine = Machine(
+        Here("9.0", "H100", "10.3.0", "x86_64-linux"), 80.0, False, ort_toolchain.NAME
+    )
+    monkeypatch.setattr("aliaug_edge.engines.building.machine.this_machine", lambda: machine)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("ALIAUG_TEST_FAULT", "coarse")
+    bundle = load_bundle(make_bundle(tmp_path / "bundle", sizes=((64, 64),)))
+    done = run_command(build, *subjects.build_arguments(Settings(tmp_path), bundle, [64], 1))
+    assert done.exit_code == 0, done.output
+    assert done.stdout.count("not proven against its ONNX graph") == 3
+
+
+def test_a_run_that_breaks_still_prints_its_table_and_line(tmp_path, monkeypatch, capsys):
+    def run(_budget, _settings, results):
+        results["subject"] = "sd-turbo-fp16"
+        raise MemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(script, "_run", run)
+    with pytest.raises(MemoryError):
+        script.measure(small(tmp_path), 60, lambda: None)
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert line["subject"] == "sd-turbo-fp16"
+    assert line["missing"] == [{"what": "the rest", "why": "MemoryError: CUDA out of memory"}]
 
 
 def images(plain, mask, prompt):
@@ -173,7 +280,7 @@ def test_the_table_shows_floor_and_aims_from_what_was_measured_in_the_same_run()
     assert table.floor_ms(results, 256, 1) is None
     text = "\n".join(table.lines(results))
     assert "50%" in text  # 10 of 20 ms
-    assert "aim on an H100, 512 px, batch 1: 11.0 ms end to end, floor 5.6 ms" in text
+    assert "aim on an H100, 512 px, batch 1: 11.0 ms uint8 to uint8, floor 5.6 ms" in text
     assert "torch-compile: no time" in text
     assert json.loads(table.json_line(results)) == results
 

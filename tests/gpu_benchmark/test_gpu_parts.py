@@ -2,11 +2,15 @@
 
 import pytest
 from support.bundles import make_bundle
+from support.gpu.driver import CUresult
 from support.gpu.here import Here
 from support.gpu.rig import STAGED, rig
 
 from aliaug_edge.bundle import load_bundle
-from benchmarks.gpu import correctness, memory, overlap
+from aliaug_edge.engines.cuda_errors import GpuError
+from aliaug_edge.engines.tensorrt import TensorRtEngine
+from aliaug_edge.profiling import gpu_state
+from benchmarks.gpu import correctness, memory, overlap, speed
 from benchmarks.gpu.budget import Budget
 from benchmarks.gpu.runners import feeds_of, ours
 from benchmarks.gpu.settings import Settings
@@ -69,3 +73,62 @@ def test_memory_is_split_by_what_it_holds(bundle):
     found = memory.alone(bundle.root, "tensorrt", SIDE)
     assert found["split"]["skips_mib"] > 0 and found["split"]["scratch_mib"] > 0
     assert found["process_rss_mib"] > 0
+
+
+@pytest.mark.usefixtures("gpu")
+def test_where_nvidia_smi_does_not_say_the_memory_cuda_does(bundle, monkeypatch):
+    """As on a Jetson."""
+    monkeypatch.setattr(memory, "read_gpu_state", gpu_state.read_nothing)
+    found = memory.alone(bundle.root, "tensorrt", SIDE)
+    assert found["device_mib"] > 0
+
+
+@pytest.fixture
+def two(monkeypatch):
+    """TensorRT, which is the GPU in numpy, and ONNX Runtime take turns."""
+    monkeypatch.setattr(Settings, "engines", ("tensorrt", "onnxruntime-cpu"))
+
+
+@pytest.mark.usefixtures("two")
+@pytest.mark.parametrize("call", ["cuMemAlloc", "cuGraphLaunch"])  # while opening; in a turn
+def test_an_engine_that_fails_loses_its_row_and_no_other(gpu, bundle, settings, call):
+    gpu.driver.fail(call, CUresult.CUDA_ERROR_OUT_OF_MEMORY)
+    budget = Budget(60)
+    subject = Subject("tiny", bundle, None)
+    rows = speed.measure(budget, settings, subject, SIDE, 1, 5)
+    assert [(row["engine"], row["wall"]["count"]) for row in rows] == [("onnxruntime-cpu", 2)]
+    assert "tensorrt at 64 x 64, batch 1" in {entry["what"] for entry in budget.missing}
+
+
+@pytest.mark.usefixtures("two", "gpu")
+def test_an_engine_that_fails_when_it_is_closed_keeps_its_row(bundle, settings, monkeypatch):
+    plain = TensorRtEngine.__exit__
+
+    def leaves(engine, *error):
+        plain(engine, *error)
+        raise GpuError("cuMemFree failed")
+
+    monkeypatch.setattr(TensorRtEngine, "__exit__", leaves)
+    budget = Budget(60)
+    rows = speed.measure(budget, settings, Subject("tiny", bundle, None), SIDE, 1, 5)
+    assert [row["engine"] for row in rows] == ["tensorrt", "onnxruntime-cpu"]
+    assert budget.missing[-1]["what"] == "closing tensorrt at 64 x 64, batch 1"
+
+
+@pytest.mark.usefixtures("two", "gpu")
+def test_a_model_that_does_not_fit_the_device_costs_torch_alone(bundle, settings, monkeypatch):
+    def half(*_):
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(speed, "_half", half)
+    budget = Budget(60)
+    rows = speed.measure(budget, settings, Subject("tiny", bundle, object()), SIDE, 1, 5)
+    assert [row["engine"] for row in rows] == ["tensorrt", "onnxruntime-cpu"]
+    assert budget.missing[0]["what"] == "torch at 64 x 64, batch 1"
+
+
+@pytest.mark.usefixtures("two", "gpu")
+def test_a_size_that_gives_no_inputs_is_left_out(bundle, settings):
+    budget = Budget(60)
+    assert speed.measure(budget, settings, Subject("tiny", bundle, None), 0, 1, 5) == []
+    assert budget.missing[0]["what"] == "inputs at 0 x 0, batch 1"

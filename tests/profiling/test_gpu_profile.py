@@ -4,27 +4,39 @@ Its events have no clock: here an event's time is the number of bytes and runs t
 stream before it, so that spans are what was enqueued between two marks.
 """
 
+import functools
 import json
+import time
 from types import SimpleNamespace
 
 import pytest
+from support import ort_toolchain
 from support.bundles import make_bundle
 from support.gpu.driver import OK, CUresult, FakeDriver
 from support.gpu.full import make_full_bundle, make_paper_bundle
 from support.gpu.rig import rig
-from support.gpu.tensorrt import Context, _Engine
+from support.gpu.tensorrt import Context, _Engine, plan
 
 from aliaug_edge import imaging
 from aliaug_edge.bundle import load_bundle
+from aliaug_edge.engines.cuda_errors import KernelError
 from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine
+from aliaug_edge.engines.tensorrt import TensorRtEngine
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.profiling import Rules, profile_bundle, profile_text
-from aliaug_edge.profiling.gpu_peak import measured_gpu_gflops
-from aliaug_edge.profiling.gpu_profile import profile_gpu
+from aliaug_edge.profiling.gpu_paste import profile_paste
+from aliaug_edge.profiling.gpu_peak import (
+    build_plan,
+    measured_gpu_gflops,
+    onnxruntime_gflops,
+    tensorrt_gflops,
+)
+from aliaug_edge.profiling.gpu_profile import MIB, profile_gpu
 from aliaug_edge.profiling.gpu_state import parse_nvidia_smi
 from aliaug_edge.profiling.gpu_text import gpu_lines, state_text
 from aliaug_edge.profiling.gpu_trace import Tracer, collect
-from aliaug_edge.profiling.stages import scene_feeds, write_scene
+from aliaug_edge.profiling.peak import matmul_spec
+from aliaug_edge.profiling.stages import Bench, scene_feeds, write_scene
 from aliaug_edge.profiling.trt_layers import write_layers
 from aliaug_edge.report.gpu import SHAPE, gpu_block
 from aliaug_edge.report.read import misfit
@@ -116,12 +128,12 @@ def test_the_rules_decide_how_many_runs_count(gpu, bundle, scene):
         assert len(collect(tracer, QUICK, staged=False)) == 3
 
 
-def profiled(gpu, bundle, scene, flop=lambda _: 4e9, peak=1000.0):
+def profiled(gpu, bundle, scene, flop=lambda _: 4e9, peak=1000.0, read=lambda: dict(CALM)):
     def open_batch(batch):
         return gpu.engine(bundle, size_hw=SIZE, batch=batch)
 
     with open_batch(1) as engine:
-        return profile_gpu(engine, open_batch, scene, flop, peak, QUICK, lambda: dict(CALM))
+        return profile_gpu(engine, open_batch, scene, flop, peak, QUICK, read)
 
 
 def test_the_part_about_the_gpu_is_whole(gpu, bundle, scene):
@@ -148,6 +160,27 @@ def test_the_part_about_the_gpu_is_whole(gpu, bundle, scene):
     for column in ("p50", "p90", "p95", "p99", "max", "CoV"):
         assert f"{column} " in compute
     assert "under load: clocks, power and temperature are not told here" in text
+
+
+def test_the_state_under_load_is_read_while_the_gpu_works(gpu, bundle, scene):
+    worked = []
+
+    def read():
+        before = len(gpu.machine.ran)
+        time.sleep(0.1)
+        worked.append(len(gpu.machine.ran) - before)
+        return CALM | {"sm_clock_mhz": 1000.0 if len(worked) == 3 else 1980.0}
+
+    def open_batch(batch):
+        return gpu.engine(bundle, size_hw=SIZE, batch=batch)
+
+    with open_batch(1) as engine:
+        found = profile_gpu(engine, open_batch, scene, lambda _: None, None, QUICK, read)
+    before, *during = worked
+    assert before == 0
+    assert len(during) >= 3 and min(during) > 0
+    assert found["state"]["before"]["sm_clock_mhz"] == 1980.0
+    assert found["state"]["during"]["sm_clock_mhz"] == 1000.0
 
 
 def test_the_text_says_what_clocks_power_and_temperature_were_under_load():
@@ -182,6 +215,55 @@ def test_skips_and_scratch_are_told_apart(gpu, bundle, scene):
     assert memory["device_used_mib"] > memory["skips_mib"] + memory["scratch_mib"]
 
 
+def test_the_peak_of_the_memory_is_that_of_readings_under_load(gpu, bundle, scene):
+    """What another program takes meanwhile is in it, and no longer in what is in use at the end."""
+    calls, taken = [], []
+
+    def read():
+        calls.append(1)
+        with gpu.machine.turn:
+            if len(calls) == 2:
+                taken.append(gpu.machine.allocate(64 * MIB, pinned=False))
+            if len(calls) == 4:
+                gpu.machine.release(taken.pop(), pinned=False)
+        return dict(CALM)
+
+    memory = profiled(gpu, bundle, scene, read=read)["memory"]
+    assert memory["device_peak_mib"] - memory["device_used_mib"] == pytest.approx(64, abs=0.1)
+
+
+@pytest.fixture
+def jobs(bundle, tmp_path):
+    with Bench(bundle, "onnxruntime-cpu", 1, SIZE, tmp_path) as bench:
+        return bench.paste_jobs()
+
+
+def test_what_generate_runs_is_timed_from_uint8_to_uint8(gpu, bundle, jobs):
+    """Every crop is another photo, so that the encoder is part of it, and the kernels are ours."""
+    with gpu.engine(bundle) as engine:
+        found = profile_paste(engine, jobs, QUICK)
+        ran = gpu.machine.ran
+    assert found["problem"] is None
+    rows = {row["name"]: row for row in found["queries"]}
+    assert list(rows) == ["upload", "compute", "download", "end_to_end"]
+    assert all(row["count"] == 3 and row["p50_ms"] > 0 for row in rows.values())
+    last = ran[len(ran) - 1 - ran[::-1].index("copy to device") :]
+    assert [name for name in last if name in STAGES] == STAGES
+    assert {"cut", "blend"} <= {name.split("_")[0] for name in last}
+
+
+def test_where_our_kernels_cannot_be_compiled_that_is_said(gpu, bundle, jobs, monkeypatch):
+    def refuses(*_):
+        raise KernelError("NVRTC cannot be opened")
+
+    monkeypatch.setattr(TensorRtEngine, "kernels", refuses)
+    with gpu.engine(bundle) as engine:
+        found = profile_paste(engine, jobs, QUICK)
+    assert found == {"queries": [], "problem": "NVRTC cannot be opened"}
+    with gpu.engine(bundle) as engine:
+        assert profile_paste(engine, [], QUICK) is None
+
+
 def test_a_batch_that_was_not_built_is_named_and_costs_nothing_else(gpu, bundle, scene):
     rows = {row["batch"]: row for row in profiled(gpu, bundle, scene)["batches"]}
     assert list(rows) == [1, 2, 4, 8]
@@ -208,6 +290,10 @@ def test_a_profile_of_a_bundle_carries_it(gpu, bundle, monkeypatch):
     assert (entry["name"], entry["version"]) == ("tensorrt", "10.3")
     assert entry["gpu"]["cuda_graph"] is True
     assert entry["batches"] == []
+    assert entry["gpu"]["paste"]["problem"] is None
+    assert "what generate runs, uint8 to uint8, one crop at a time\n  upload " in profile_text(
+        document
+    )
     assert "encode" not in [row["stage"] for row in entry["stages"]]
     assert "on the device (CUDA events)" in profile_text(document)
 
@@ -241,6 +327,7 @@ def with_profiler(monkeypatch, trt, layers):
     monkeypatch.setattr(Context, "execute_async_v3", execute)
     monkeypatch.setattr(_Engine, "create_engine_inspector", inspector, raising=False)
     trt.IProfiler = IProfiler
+    trt.EngineInspector = SimpleNamespace
     trt.LayerInformationFormat = SimpleNamespace(JSON="json")
 
 
@@ -257,6 +344,24 @@ def test_layers_and_their_times_are_written_per_stage(gpu, bundle, scene, tmp_pa
     assert [row["percentage"] for row in times[1:]] == [25.0, 75.0]
 
 
+def test_the_lean_runtime_has_no_inspector_and_gives_the_times_alone(
+    gpu, bundle, scene, tmp_path, monkeypatch
+):
+    """As recorded in bindings/lean-11.4.0.106.json: no such class, and so no such call."""
+    with_profiler(monkeypatch, gpu.trt, ["conv"])
+    del gpu.trt.EngineInspector
+
+    def unregistered(_):
+        raise TypeError("Unable to convert function return value to a Python type!")
+
+    monkeypatch.setattr(_Engine, "create_engine_inspector", unregistered, raising=False)
+    with gpu.engine(bundle) as engine:
+        written, notes = write_layers(engine, scene(1), tmp_path, runs=1)
+    assert [path.name for path in written] == [f"profile_{stage}.json" for stage in STAGES]
+    (note,) = notes
+    assert "lean runtime has no engine inspector" in note
+
+
 def test_layers_without_details_are_noted(gpu, bundle, scene, tmp_path, monkeypatch):
     with_profiler(monkeypatch, gpu.trt, ["conv"])
     with gpu.engine(bundle) as engine:
@@ -270,11 +375,33 @@ def test_a_gpu_that_fails_leaves_nothing_behind(gpu, bundle, scene):
         t.run(staged=True)
 
 
+def test_the_rate_is_that_of_products_on_the_device_without_the_copies(gpu):
+    """As many products as the chain has, in the one millisecond that a run takes here."""
+
+    def build(onnx, to):
+        build_plan(onnx, to, ort_toolchain.NAME, 64)  # a real one; the GPU here wants another form
+        assert to.read_bytes()[:2] == b"PK"
+        to.write_bytes(plan(onnx, matmul_spec(64, half=True), {}, {}))
+
+    opened = functools.partial(TensorRtEngine, trt=gpu.trt, bindings=gpu.bindings)
+    assert tensorrt_gflops(build, opened, 64, 5) == round(2 * 64**3 * 5 / 1e6, 1)
+
+
+def test_without_tensorrt_the_rate_is_that_of_onnx_runtime(monkeypatch):
+    def no_builder(*_):
+        raise AliAugError("only TensorRT's lean runtime is installed, which builds nothing")
+
+    assert tensorrt_gflops(no_builder, side=64, chain=5) is None
+    monkeypatch.setattr("aliaug_edge.profiling.gpu_peak.build_plan", no_builder)
+    monkeypatch.setattr("aliaug_edge.profiling.gpu_peak.onnxruntime_gflops", lambda: 7.0)
+    assert measured_gpu_gflops() == 7.0
+
+
 def test_the_rate_is_that_of_real_products_and_null_where_they_cannot_run(monkeypatch):
-    assert 0.1 < (measured_gpu_gflops("cpu", side=64, chains=(1, 5)) or 0.2) < 1e6
+    assert 0.1 < (onnxruntime_gflops("cpu", side=64, chains=(1, 5)) or 0.2) < 1e6
 
     def refuses(*_, **__):
         raise AliAugError("no CUDA")
 
     monkeypatch.setattr(OnnxRuntimeEngine, "__init__", refuses)
-    assert measured_gpu_gflops() is None
+    assert onnxruntime_gflops() is None

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from aliaug_edge.engines.gpu import Gpu, GpuProbe
 from aliaug_edge.profiling import gpu_state
 from aliaug_edge.profiling.gpu_state import (
     FIELDS,
@@ -12,6 +13,7 @@ from aliaug_edge.profiling.gpu_state import (
     parse_nvpmodel,
     parse_reasons,
     read_gpu_state,
+    worst,
 )
 
 H100 = "580.65.06, P0, 1755, 1980, 2619, 412.55, 700.00, 54, 0x0000000000000024, 2214\n"
@@ -47,6 +49,72 @@ def test_what_a_card_does_not_measure_is_null_and_idling_is_no_throttling():
 def test_anything_else_is_all_null(text):
     assert set(parse_nvidia_smi(text).values()) == {None}
     assert list(parse_nvidia_smi(text)) == list(FIELDS.values())
+
+
+def smi(fields, values, ids):
+    """nvidia-smi of a driver that knows these fields: one that it does not know fails the query."""
+
+    def run(command):
+        if command[0] != "nvidia-smi":
+            return ""
+        (asked,) = (part.partition("=")[2].split(",") for part in command if "query-gpu" in part)
+        ids.append(command[-1])
+        if any(field not in fields for field in asked):
+            return ""  # it says so, and exits with 2
+        return ", ".join(values.get(field, "7") for field in asked) + "\n"
+
+    return run
+
+
+OLD = [*FIELDS, "clocks_throttle_reasons.active"]
+OLD.remove("clocks_event_reasons.active")
+THROTTLED = {"clocks_throttle_reasons.active": "0x4", "clocks_event_reasons.active": "0x8"}
+
+
+@pytest.mark.parametrize(
+    ("fields", "reasons"),
+    [
+        (list(FIELDS), ["hardware slowdown"]),
+        (OLD, ["software power cap"]),
+        (["driver_version", "clocks.sm"], None),
+    ],
+)
+def test_a_field_that_a_driver_does_not_know_costs_no_other(tmp_path, fields, reasons):
+    state = read_gpu_state(smi(fields, THROTTLED, []), tmp_path, "0")
+    assert state["throttling"] == reasons
+    assert state["sm_clock_mhz"] == 7
+    assert (state["power_w"] == 7) == ("power.draw" in fields)
+
+
+def test_where_there_is_no_nvidia_smi_it_is_asked_twice_at_most(tmp_path):
+    ids = []
+    assert set(read_gpu_state(smi([], {}, ids), tmp_path, "0").values()) == {None}
+    assert len(ids) == 2
+
+
+@pytest.mark.parametrize(
+    ("gpu", "asked"),
+    [
+        (Gpu("H100", "9.0", 80.0, bus_id="0000:3b:00.0"), "--id=0000:3b:00.0"),
+        (Gpu("H100", "9.0", 80.0), "--id=0"),
+        (Gpu("Orin", "8.7", 16.0, integrated=True, bus_id="0000:00:00.0"), "--id=0"),
+    ],
+)
+def test_the_gpu_that_is_asked_for_is_the_one_that_cuda_works_on(tmp_path, monkeypatch, gpu, asked):
+    """CUDA_VISIBLE_DEVICES numbers them anew, and nvidia-smi does not heed it."""
+    monkeypatch.setattr(gpu_state, "probe_gpus", lambda: GpuProbe((gpu,), None, "13.0"))
+    ids = []
+    read_gpu_state(smi(list(FIELDS), {}, ids), tmp_path)
+    assert ids == [asked]
+
+
+def test_the_worst_of_several_readings_is_kept():
+    cool = parse_nvidia_smi(H100)
+    hot = cool | {"sm_clock_mhz": 1200.0, "temperature_c": 81.0, "throttling": ["power brake"]}
+    state = worst([cool, hot, dict.fromkeys(cool), cool])
+    assert (state["sm_clock_mhz"], state["temperature_c"]) == (1200, 81)
+    assert state["throttling"] == [*cool["throttling"], "power brake"]
+    assert state["driver"] == "580.65.06"
 
 
 def test_reasons_that_cannot_be_read_are_unknown_not_none():

@@ -118,6 +118,7 @@ def test_the_default_size_is_the_smallest(measured):
 
 def test_memory_and_model_size_have_plausible_values(measured):
     assert measured["peak_rss_mib"] > 20
+    assert 0 < measured["prompt_lookup_ms"] < 5
     assert 0 < measured["bundle"]["model_mb"] < measured["bundle"]["bundle_mb"]
 
 

@@ -34,7 +34,7 @@ from aliaug_edge.engines.plan import EngineError, Profile
 from aliaug_edge.tensors import Arrays, TensorSpec, check_feeds
 
 NAME = "support.ort_toolchain"
-FAULTS = ("slow", "segv", "kill", "coarse", "nan", "print", "bug", "crash-at-load")
+FAULTS = ("slow", "segv", "kill", "coarse", "nan", "print", "bug", "crash-at-load", "full")
 VERSION = "10.3.0"
 
 
@@ -147,6 +147,8 @@ def _fail_as_asked() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case "print":
             os.write(1, b'{"done": "a library that prints on stdout"}\n')
+        case "full":
+            Path("/dev/full").write_bytes(b"a plan")
         case "bug":
             raise ZeroDivisionError("a bug of ours")
 

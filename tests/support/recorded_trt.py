@@ -15,6 +15,7 @@ SNAPSHOTS = Path(__file__).parents[1] / "engines/bindings"
 ENUMS = (
     "BuilderFlag",
     "DataType",
+    "ExecutionContextAllocationStrategy",
     "MemoryPoolType",
     "NetworkDefinitionCreationFlag",
     "OnnxParserFlag",
@@ -65,15 +66,26 @@ def recorded(
     version: str, said: list[Any], inputs: list[str], build: Callable[[Any], bytes | None]
 ) -> types.ModuleType:
     """`tensorrt` of `version`. A network has `inputs`; `build` makes a plan of the config."""
-    classes = json.loads((SNAPSHOTS / f"{version}.json").read_text("utf-8"))["classes"]
+    document = json.loads((SNAPSHOTS / f"{version}.json").read_text("utf-8"))
+    classes = document["classes"]
 
     def thing(kind: str, /, **answers: Any) -> Thing:
         return Thing(classes[kind], answers, said)
 
+    def function(name: str) -> Callable[..., bool]:
+        def call(*arguments: Any) -> bool:
+            check(name, document["functions"][name], arguments, {})
+            said.append((name, arguments))
+            return True
+
+        return call
+
     tensors = [thing("ITensor", name=name, dtype=1) for name in inputs]
     trt = types.ModuleType("tensorrt")
     trt.__version__ = version  # type: ignore[attr-defined]
-    for name in ENUMS:
+    for name in document["functions"]:
+        setattr(trt, name, function(name))
+    for name in filter(classes.__contains__, ENUMS):
         values = [member for member, kind in classes[name].items() if kind == "value"]
         setattr(trt, name, enum.IntEnum(name, values, start=0))
     for name in BASES:

@@ -47,9 +47,18 @@ def main(toolchain: str) -> int:
     except AliAugError as error:
         memory = isinstance(error, OutOfMemoryError)
         answer(error=str(error), out_of_memory=memory, stopped=watch.stopped)
+    except OSError as error:
+        answer(error=_unusable(error), out_of_memory=False, stopped=watch.stopped)
     except MemoryError:
         answer(error="out of memory", out_of_memory=True, stopped=watch.stopped)
     return 0
+
+
+def _unusable(error: OSError) -> str:
+    """A file or a disk that is not usable, in a line."""
+    where = f"{error.filename}: " if error.filename else ""
+    said = " ".join(str(error.strerror or error).split())
+    return f"{where}{said}; free some space, or see to the bundle's folder"
 
 
 def _version(tools: Toolchain, _request: Mapping[str, Any], _watch: Watch) -> Any:

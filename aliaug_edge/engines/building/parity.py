@@ -1,4 +1,5 @@
-"""Proof of a plan: its outputs against those of the ONNX graph it was built from, on real inputs.
+"""Proof of a plan: its outputs against those of the ONNX graph it was built from, on photos or,
+without any, on drawn surfaces.
 
 The reference is ONNX Runtime on the CPU, stage by stage, each plan fed with the reference's tensors
 so that an error shows where it arises.
@@ -7,8 +8,9 @@ so that an error shows where it arises.
 from __future__ import annotations
 
 import dataclasses
-import tempfile
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -28,16 +30,19 @@ from aliaug_edge.tensors import Arrays, require_finite
 # Of a tensor's own range. FP16 keeps 11 bits of each number; kernels that add in another order
 # lose a few of them over some hundred layers, where wrong precision or a wrong layer loses all.
 MIN_PSNR_DB = {"fp32": 60.0, "fp16": 40.0}
+DRAWN, PHOTOS = "a drawn surface", "a photo of --images"
 PSNR_CAP_DB = 150.0  # of tensors that are equal to the last bit
 
 Feeds = Callable[[tuple[int, int], int], Arrays]  # the generator's inputs at a size and batch
 
 
 class Reference:
-    """Tensors of the ONNX graphs, computed when first asked for and kept."""
+    """Tensors of the ONNX graphs, computed when first asked for and kept. `kind` is what `feeds`
+    are made of, in the words of an error."""
 
-    def __init__(self, bundle: Bundle, feeds: Feeds) -> None:
+    def __init__(self, bundle: Bundle, feeds: Feeds, kind: str = DRAWN) -> None:
         self._bundle = bundle
+        self.kind = kind
         self._feeds = feeds
         self._tensors: dict[Case, Arrays] = {}
 
@@ -82,8 +87,8 @@ class Reference:
         path = self._bundle.graph_path(graph)
         size_hw, batch = case
         with OnnxRuntimeEngine(path, spec, provider="cpu", size_hw=size_hw, batch=batch) as engine:
-            outputs = engine.infer(inputs)
-        _require_finite(f"ONNX graph {graph}", outputs)
+            outputs = _interruptible(lambda: engine.infer(inputs), engine.abort)
+        _require_finite(f"ONNX graph {graph}", outputs, self.kind)
         return outputs
 
 
@@ -98,16 +103,18 @@ def prove(
 ) -> dict[str, Any]:
     """The header's parity entry of a plan that was just built: worst values and the cases.
 
+    Tensors go through files beside `plan`: a stage's are hundreds of MiB at 512², more than what a
+    Jetson has in /tmp.
+
     Raises:
         EngineError: a case is out of tolerance or not finite.
     """
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        for case in target.cases:
-            tensors = reference.tensors(target.graph, case)
-            outputs = _outputs(toolchain, bundle, target, plan, case, tensors, Path(folder), tell)
-            _require_finite(f"engine {target.name}", outputs)
-            rows.append(_row(case, tensors, outputs))
+    for case in target.cases:
+        tensors = reference.tensors(target.graph, case)
+        outputs = _outputs(toolchain, bundle, target, plan, case, tensors, tell)
+        _require_finite(f"engine {target.name}", outputs, reference.kind)
+        rows.append(_row(case, tensors, outputs))
     worst = {
         "psnr_db": min(row["psnr_db"] for row in rows),
         "max_abs": max(row["max_abs"] for row in rows),
@@ -129,12 +136,11 @@ def _outputs(
     plan: Path,
     case: Case,
     tensors: Arrays,
-    folder: Path,
     tell: Tell,
 ) -> Arrays:
     spec = bundle.graphs[target.graph]
     dimensions = free_dimensions(*case)
-    source, made = folder / "feeds.npz", folder / "made.npz"
+    source, made = plan.parent / "feeds.npz", plan.parent / "made.npz"
     np.savez(source, **{t.name: tensors[t.name] for t in spec.inputs})  # type: ignore[arg-type]
     request = {
         "do": "try",
@@ -172,12 +178,35 @@ def _difference(ours: NDArray[Any], theirs: NDArray[Any]) -> tuple[float, float]
     return round(psnr, 2), float(f"{np.abs(error).max():.3e}")
 
 
-def _require_finite(subject: str, tensors: Arrays) -> None:
+def _interruptible(work: Callable[[], Arrays], abort: Callable[[], None]) -> Arrays:
+    """What `work` gives or raises, in a thread of its own: ONNX Runtime holds whoever calls it
+    until it is done, minutes at SD-Turbo's size, and Ctrl-C is heard by the main thread alone.
+    `abort` then ends the work, since the process cannot end under a run."""
+    answer: Future[Arrays] = Future()
+
+    def run() -> None:
+        try:
+            answer.set_result(work())
+        except Exception as error:  # told to whoever waits
+            answer.set_exception(error)
+
+    worker = threading.Thread(target=run)
+    worker.start()
+    try:
+        return answer.result()
+    except KeyboardInterrupt:
+        abort()
+        raise
+    finally:
+        worker.join()
+
+
+def _require_finite(subject: str, tensors: Arrays, kind: str) -> None:
     try:
         require_finite(subject, tensors)
     except AliAugError as error:
         raise EngineError(
-            f"{error} on a real input; it was not kept. Export with --precision fp32"
+            f"{error} on {kind}; it was not kept. Export with --precision fp32"
         ) from error
 
 

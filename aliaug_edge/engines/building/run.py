@@ -16,7 +16,14 @@ from aliaug_edge.engines.building.jobs import BuildJob, Target, targets_for
 from aliaug_edge.engines.building.machine import Machine, timing_cache_path
 from aliaug_edge.engines.building.onnx_facts import read_onnx
 from aliaug_edge.engines.building.options import BuildOptions
-from aliaug_edge.engines.building.parity import MIN_PSNR_DB, Feeds, Reference, out_of_date, prove
+from aliaug_edge.engines.building.parity import (
+    DRAWN,
+    MIN_PSNR_DB,
+    Feeds,
+    Reference,
+    out_of_date,
+    prove,
+)
 from aliaug_edge.engines.building.parser_limits import check_parsable
 from aliaug_edge.engines.building.process import ask
 from aliaug_edge.engines.building.toolchain import memory_hint
@@ -82,11 +89,13 @@ def build_bundle(
     feeds: Feeds,
     notify: Notify = lambda _: None,
     progress: Progress = lambda *_: None,
+    kind: str = DRAWN,
 ) -> list[Outcome]:
     """Build the engines that `options` ask for and that are not there yet, for this machine.
 
-    `feeds` gives the generator's inputs for the proof. `progress` hears (engine, phase, step,
-    steps, seconds since its build began). Engines finished before an error or Ctrl-C stay.
+    `feeds` gives the generator's inputs for the proof, made of `kind`. `progress` hears (engine,
+    phase, step, steps, seconds since its build began). Engines finished before an error or Ctrl-C
+    stay.
 
     Raises:
         EngineError: options or a graph that cannot be built, a build that failed, or an engine out
@@ -97,7 +106,7 @@ def build_bundle(
         _require_onnxruntime()
     targets = _targets(bundle, options, machine)
     folder = _folder(bundle, machine)
-    reference = Reference(bundle, feeds)
+    reference = Reference(bundle, feeds, kind)
     outcomes = []
     with exclusive(folder):
         adopt_engines(bundle, folder, {t.graph: t.facts.sha256 for t in targets})
@@ -246,6 +255,15 @@ def _require_onnxruntime() -> None:
 
 @contextlib.contextmanager
 def _work_dir(folder: Path) -> Iterator[Path]:
-    """A folder beside the engines for what is not finished; a killed build's is swept later."""
-    with tempfile.TemporaryDirectory(prefix=".build.", suffix=".tmp", dir=folder) as name:
-        yield Path(name)
+    """A folder beside the engines for what is not finished; a killed build's is swept later.
+
+    Raises:
+        OutputError: it cannot be written, or the disk is full.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=".build.", suffix=".tmp", dir=folder) as name:
+            yield Path(name)
+    except OSError as error:
+        raise OutputError(
+            f"cannot write {folder}: {error.strerror or error}; free some space; nothing was kept"
+        ) from error

@@ -22,6 +22,7 @@ from aliaug_edge.engines.building.jobs import BuildJob
 from aliaug_edge.engines.building.toolchain import Made, OutOfMemoryError, Watch
 from aliaug_edge.engines.packages import tensorrt_install
 from aliaug_edge.engines.plan import EngineError, version_tuple
+from aliaug_edge.engines.plugins import register_plugins
 from aliaug_edge.engines.tensorrt_package import (
     OLDEST,
     import_problem,
@@ -59,7 +60,7 @@ def build(job: BuildJob, watch: Watch) -> Made:
         said = log[-1] if log else _one_line(error)
         raise EngineError(start_problem(trt.__version__, said)) from error
     network = builder.create_network(legacy.creation_flags(trt) if old else _creation_flags(trt))
-    _parse(trt, network, logger, job, old)
+    _parse(trt, network, logger, job)
     config = builder.create_builder_config()
     flags, notes = _configure(trt, config, job)
     if old:
@@ -112,9 +113,12 @@ def _creation_flags(trt: Any) -> int:
     return 1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED)
 
 
-def _parse(trt: Any, network: Any, logger: Any, job: BuildJob, old: bool) -> None:
+def _parse(trt: Any, network: Any, logger: Any, job: BuildJob) -> None:
+    register_plugins(trt, logger)
     parser = trt.OnnxParser(network, logger)
-    if not old:  # the plugin that it replaces cannot be in a version-compatible plan
+    # The plugin that it replaces cannot be in a version-compatible plan. From 10 on it is the
+    # default, 8.6 has to be asked, and 8.5 may not know it.
+    if hasattr(getattr(trt, "OnnxParserFlag", None), "NATIVE_INSTANCENORM"):
         parser.set_flag(trt.OnnxParserFlag.NATIVE_INSTANCENORM)
     if parser.parse_from_file(job.onnx):
         return
@@ -156,14 +160,20 @@ def _shape(builder: Any, network: Any, config: Any, job: BuildJob) -> None:
 
 
 def _use_timing_cache(config: Any, path: Path) -> list[str]:
-    """Begin from the file's timings; where they do not fit, from none, with a note."""
-    if path.is_file():
-        cache = config.create_timing_cache(path.read_bytes())
+    """Begin from the file's timings; where they do not fit or cannot be read, from none, with a
+    note."""
+    note: list[str] = []
+    try:
+        kept = path.read_bytes()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        note = [f"the timing cache {path} cannot be read ({error.strerror or error}): dropped"]
+    else:
+        cache = config.create_timing_cache(kept)
         if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
             return []
         note = [f"the timing cache {path} does not fit this device and TensorRT: dropped"]
-    else:
-        note = []
     empty = config.create_timing_cache(b"")
     if empty is not None:
         config.set_timing_cache(empty, ignore_mismatch=False)

@@ -143,9 +143,10 @@ def test_a_declared_set_is_an_engine_each_or_one_with_a_range(
     ("fault", "said"),
     [
         ("coarse", r"decoder-64x64-b1 is out of tolerance: .* dB against its ONNX graph"),
-        ("nan", r"output generated holds non-finite values on a real input; it was not kept"),
+        ("nan", r"output generated holds non-finite values on a drawn surface; it was not kept"),
         ("segv", r"decoder-64x64-b1 \| its process died of SIGSEGV in 'timing kernels'"),
         ("crash-at-load", r"decoder-64x64-b1 \| its process died of SIGSEGV"),
+        ("full", r"decoder-64x64-b1 \| No space left on device; free some space"),
     ],
 )
 def test_an_engine_that_fails_is_not_kept(
@@ -184,6 +185,23 @@ def test_a_bug_in_the_child_keeps_its_traceback(
     monkeypatch.setenv("ALIAUG_TEST_FAULT", "bug")
     with pytest.raises(RuntimeError, match=r"(?s)Traceback.*ZeroDivisionError: a bug of ours"):
         build_bundle(bundle, DECODER, machine, feeds)
+
+
+def test_a_disk_that_is_full_when_an_engine_is_proven_is_one_line(
+    bundle: Bundle, machine: Machine, feeds: Feeds
+) -> None:
+    """The tensors of the proof lie beside the plan: it is this disk that has to hold them."""
+    folder = folder_of(bundle, machine)
+
+    def fill_up(_engine: str, phase: str, *_: object) -> None:
+        if phase == "parity":
+            (work,) = folder.glob(".build.*.tmp")
+            (work / "feeds.npz").symlink_to("/dev/full")
+
+    with pytest.raises(OutputError, match=r"cannot write .*: No space left on device") as caught:
+        build_bundle(bundle, DECODER, machine, feeds, progress=fill_up)
+    assert "\n" not in str(caught.value)
+    assert files_in(folder) == []
 
 
 def test_libraries_that_print_on_stdout_are_not_heard(
@@ -230,6 +248,62 @@ def test_ctrl_c_stops_the_child_and_leaves_nothing(
         build_bundle(bundle, DECODER, machine, feeds, progress=interrupt)
     assert time.perf_counter() - started < 10  # it stopped at a step, nobody had to end it
     assert files_in(folder_of(bundle, machine)) == []
+
+
+REFERENCE = '''
+import sys
+sys.path[:0] = {path!r}
+import functools
+from pathlib import Path
+import typer
+from aliaug_edge.bundle import load_bundle
+from aliaug_edge.cli.app import ErrorBoundary
+from aliaug_edge.engines.building.parity import Reference
+from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine
+from aliaug_edge.generation.trial import trial_feeds
+from aliaug_edge.profiling.peak import matmul_model, matmul_spec
+import numpy as np
+
+bundle = load_bundle(Path({bundle!r}))
+onnx = bundle.root / "products.onnx"
+onnx.write_bytes(matmul_model(1024, chain=20000))
+operands = {{name: np.zeros((1024, 1024), np.float32) for name in ("left", "right")}}
+products = OnnxRuntimeEngine(onnx, matmul_spec(1024), provider="cpu", threads=1)
+
+def minutes(engine, feeds):
+    """As long as a U-Net of SD-Turbo's size."""
+    engine._run_options, engine._session = products._run_options, products._session
+    print("computing", flush=True)
+    return engine._session.run(["product"], operands, engine._run_options)
+
+app = typer.Typer(cls=ErrorBoundary)
+app.callback()(lambda: None)
+
+@app.command()
+def prove():
+    OnnxRuntimeEngine.infer = minutes
+    with products:
+        Reference(bundle, functools.partial(trial_feeds, bundle)).tensors("encoder", ((64, 64), 1))
+
+app(["prove"])
+'''
+
+
+def test_ctrl_c_acts_while_the_reference_is_computed(bundle: Bundle) -> None:
+    """A real run of ONNX Runtime that takes minutes."""
+    code = REFERENCE.format(path=sys.path, bundle=str(bundle.root))
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as build:
+        assert build.stdout is not None and build.stderr is not None
+        assert build.stdout.readline() == "computing\n"
+        time.sleep(0.5)
+        build.send_signal(signal.SIGINT)
+        try:
+            assert build.wait(20) == 130
+        finally:
+            build.kill()
+        assert build.stderr.read() == "interrupted\n"
 
 
 def test_a_killed_build_takes_its_child_with_it_and_the_next_one_cleans_up(

@@ -86,6 +86,31 @@ def test_8_6_sets_the_fp16_flag_and_asks_for_fp32_layers(
 
 
 @pytest.mark.parametrize("version", ["8.6.1", *MODERN])
+def test_normalisation_is_a_layer_wherever_the_parser_can_be_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str
+) -> None:
+    """8.6 makes a plugin of it else, which a version-compatible plan cannot hold."""
+    _, said = build(monkeypatch, version, job(tmp_path), Watch(lambda *_: None))
+    flags = [value[0].name for name, value in said if name == "set_flag"]
+    assert flags[0] == "NATIVE_INSTANCENORM"  # before the graph is parsed
+    assert [name for name, _ in said].index("set_flag") < [name for name, _ in said].index(
+        "parse_from_file"
+    )
+
+
+@pytest.mark.parametrize(("version", "wanted"), [("8.6.1", 1), ("10.3.0", 0), ("11.4.0.106", 0)])
+def test_before_10_plugins_are_registered_before_the_graph_is_parsed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str, wanted: int
+) -> None:
+    """8.5 knows no such flag, and finds its plugin only once all were registered."""
+    _, said = build(monkeypatch, version, job(tmp_path), Watch(lambda *_: None))
+    names = [name for name, _ in said]
+    before = names[: names.index("parse_from_file")]
+    assert before.count("init_libnvinfer_plugins") == names.count("init_libnvinfer_plugins")
+    assert before.count("init_libnvinfer_plugins") == wanted
+
+
+@pytest.mark.parametrize("version", ["8.6.1", *MODERN])
 def test_a_timing_cache_is_used_where_it_fits_and_dropped_with_a_note(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: str
 ) -> None:
@@ -95,6 +120,14 @@ def test_a_timing_cache_is_used_where_it_fits_and_dropped_with_a_note(
     (tmp_path / "timing").write_bytes(b"of another device")
     (note,) = build(monkeypatch, version, job(tmp_path), watch)[0].notes
     assert note.endswith("does not fit this device and TensorRT: dropped")
+
+
+def test_a_timing_cache_that_cannot_be_read_is_dropped_with_a_note(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "timing").mkdir()
+    (note,) = build(monkeypatch, "10.3.0", job(tmp_path), Watch(lambda *_: None))[0].notes
+    assert note.endswith("cannot be read (Is a directory): dropped")
 
 
 @pytest.mark.parametrize("said", ["CUDA initialization failure with error: 35", ""])

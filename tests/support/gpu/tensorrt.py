@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -101,16 +102,26 @@ def fake_tensorrt(machine: Machine, failures: Failures, version: str = "10.3") -
     )
     if version != "8.6":
         module.ExecutionContextAllocationStrategy = ExecutionContextAllocationStrategy
-    module.Runtime = lambda logger: Runtime(machine, failures, version, logger)
+    plugins: list[Any] = []
+    if version == "8.6":
+        module.init_libnvinfer_plugins = lambda logger, _namespace: plugins.append(logger) or True
+    module.Runtime = lambda logger: Runtime(machine, failures, version, logger, plugins)
     return module
 
 
 class Runtime:
-    def __init__(self, machine: Machine, failures: Failures, version: str, logger: Any) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        failures: Failures,
+        version: str,
+        logger: Any,
+        plugins: Sequence[Any] = (),
+    ) -> None:
         if not getattr(logger, "ready", False):
             raise RuleBroken("a logger whose base is not initialised crashes in TensorRT")
         self.machine, self.failures = machine, failures
-        self.version, self.logger = version, logger
+        self.version, self.logger, self.plugins = version, logger, plugins
         self.engine_host_code_allowed = False
 
     def say(self, message: str) -> None:
@@ -138,6 +149,9 @@ class Runtime:
             return None
         if self.engine_host_code_allowed and not document["host_code"]:
             raise RuleBroken("host code is allowed to a plan that was built without any")
+        if self.version == "8.6" and not self.plugins:  # what a normalisation became there
+            self.say("getPluginCreator could not find plugin InstanceNormalization_TRT version 1")
+            return None
         return engine_class(self.version)(self, document)
 
 
