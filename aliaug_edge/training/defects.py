@@ -27,7 +27,7 @@ from aliaug_edge.mask_bank import Bank
 from aliaug_edge.model.appearance import appearance_of
 from aliaug_edge.training import photos
 from aliaug_edge.training.batch import WHITE, Batch, Colour, class_colour
-from aliaug_edge.training.photos import ZOOM, Defect, Patch
+from aliaug_edge.training.photos import ZOOM, Defect, Patch, model_sizes
 
 Item = TypeVar("Item")
 UInt8 = NDArray[np.uint8]
@@ -170,7 +170,7 @@ def learned_appearances(source: DefectSource, crop: int) -> Appearances:
 
 
 def _appearance(patch: Patch, box: crops.Window, crop: int) -> list[float]:
-    real, _, mask = _cropped(patch, box, crop, np.random.default_rng(0))
+    real, _, mask = _window(patch, box, crop, np.random.default_rng(0))
     image, where = torch.from_numpy(_to_model(real)), torch.from_numpy((mask > 127)[None])
     numbers: list[float] = appearance_of(image[None], where[None].float())[0].tolist()
     return numbers
@@ -222,11 +222,31 @@ def _row(
 def _cropped(
     patch: Patch, box: crops.Window, crop: int, rng: np.random.Generator
 ) -> tuple[UInt8, UInt8, UInt8]:
-    """Photo, counterpart and mask around one part of the defect, at `crop`² pixels."""
-    side = max(16, round(crop * float(rng.uniform(*ZOOM))))
+    """Photo, counterpart and mask around one part of the defect, at `crop`² pixels.
+
+    Of a larger window some place of the defect: what is scaled down to be seen whole would be drawn
+    at another scale than it was learned at.
+    """
+    window = _window(patch, box, crop, rng)
+    height, width = window[2].shape
+    if (height, width) == (crop, crop):
+        return window
+    marked = np.argwhere(window[2])
+    y, x = marked[int(rng.integers(len(marked)))] if len(marked) else (height // 2, width // 2)
+    top = int(np.clip(y - int(rng.integers(crop)), 0, height - crop))
+    left = int(np.clip(x - int(rng.integers(crop)), 0, width - crop))
+    image, good, mask = (part[top : top + crop, left : left + crop] for part in window)
+    return image, good, mask
+
+
+def _window(
+    patch: Patch, box: crops.Window, crop: int, rng: np.random.Generator
+) -> tuple[UInt8, UInt8, UInt8]:
+    """The same whole, at the size that generation would take: `crop`² pixels or twice that."""
+    hw = crops.size_for(box, model_sizes(crop))
+    side = max(16, round(hw[0] * float(rng.uniform(*ZOOM))))
     shift = (float(rng.random()), float(rng.random()))
     window = crops.window_around(box, patch.mask.shape, (side, side), shift)
-    hw = (crop, crop)
     return (
         crops.resize(crops.cut(patch.image, window), hw),
         crops.resize(crops.cut(patch.good, window), hw),
