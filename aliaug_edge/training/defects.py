@@ -31,6 +31,7 @@ from aliaug_edge.training.photos import ZOOM, Defect, Patch, model_sizes
 
 Item = TypeVar("Item")
 UInt8 = NDArray[np.uint8]
+WHOLE = 0.5  # of the crops from a window larger than they are
 GAIN = (0.85, 1.15)  # random exposure, the same for input and target
 MAX_GOOD = 400  # good photos held in memory; more add nothing in a run of minutes
 
@@ -224,19 +225,27 @@ def _cropped(
 ) -> tuple[UInt8, UInt8, UInt8]:
     """Photo, counterpart and mask around one part of the defect, at `crop`² pixels.
 
-    Of a larger window some place of the defect: what is scaled down to be seen whole would be drawn
-    at another scale than it was learned at.
+    Of a larger window now the whole, scaled down, now some place of the defect as it is: the whole
+    alone would be drawn at another scale than it was learned at, and places alone show no whole.
     """
-    window = _window(patch, box, crop, rng)
-    height, width = window[2].shape
-    if (height, width) == (crop, crop):
-        return window
-    marked = np.argwhere(window[2])
+    image, good, mask = _window(patch, box, crop, rng)
+    hw = (crop, crop)
+    if mask.shape == hw:
+        return image, good, mask
+    if rng.random() < WHOLE:
+        return crops.resize(image, hw), crops.resize(good, hw), crops.resize_mask(mask, hw)
+    at = _place(mask, crop, rng)
+    return image[at], good[at], mask[at]
+
+
+def _place(mask: UInt8, crop: int, rng: np.random.Generator) -> tuple[slice, slice]:
+    """Rows and columns of `crop`² pixels of `mask` (h, w), which show some of it."""
+    height, width = mask.shape
+    marked = np.argwhere(mask)
     y, x = marked[int(rng.integers(len(marked)))] if len(marked) else (height // 2, width // 2)
     top = int(np.clip(y - int(rng.integers(crop)), 0, height - crop))
     left = int(np.clip(x - int(rng.integers(crop)), 0, width - crop))
-    image, good, mask = (part[top : top + crop, left : left + crop] for part in window)
-    return image, good, mask
+    return np.s_[top : top + crop, left : left + crop]
 
 
 def _window(

@@ -141,10 +141,11 @@ def test_a_defect_is_learned_at_the_scale_at_which_generation_shows_it(
     box = crops.mask_box(mask)
     size = crops.size_for(box, [(crop, crop), (2 * crop, 2 * crop)])
     shown = crops.window_around(box, mask.shape, size).height / size[0]
-    assert float(slopes.median()) == pytest.approx(shown, rel=0.15)
+    alike = float(((slopes / shown - 1).abs() < 0.45).float().mean())  # exposure and zoom vary
+    assert alike == 1 if size == (crop, crop) else 0.3 < alike < 0.7  # the rest shows the whole
 
 
-def test_a_large_defect_is_seen_a_piece_at_a_time_and_all_over(tmp_path: Path) -> None:
+def test_a_large_defect_is_seen_whole_and_a_piece_at_a_time_all_over(tmp_path: Path) -> None:
     """Each quarter of the mask has its own colour."""
     photo, mask = np.full((200, 200, 3), 128, np.uint8), np.zeros((200, 200), np.uint8)
     mask[60:140, 60:140] = 255
@@ -156,6 +157,8 @@ def test_a_large_defect_is_seen_a_piece_at_a_time_and_all_over(tmp_path: Path) -
     levels = batch.real[batch.mask.expand_as(batch.real) > 0] * 127.5 + 127.5
     seen = torch.histc(levels, bins=4, min=5, max=125)
     assert bool((seen > 0.05 * seen.sum()).all())
+    whole = (batch.mask.mean(dim=(1, 2, 3)) - (40 / 64) ** 2).abs() < 0.15
+    assert 0.2 < float(whole.float().mean()) < 0.9
 
 
 def test_the_mask_bank_holds_tight_shapes_of_every_class(source: DefectSource) -> None:
