@@ -27,10 +27,11 @@ from aliaug_edge.mask_bank import Bank
 from aliaug_edge.model.appearance import appearance_of
 from aliaug_edge.training import photos
 from aliaug_edge.training.batch import WHITE, Batch, Colour, class_colour
-from aliaug_edge.training.photos import ZOOM, Defect, Patch
+from aliaug_edge.training.photos import ZOOM, Defect, Patch, model_sizes
 
 Item = TypeVar("Item")
 UInt8 = NDArray[np.uint8]
+WHOLE = 0.5  # of the crops from a window larger than they are
 GAIN = (0.85, 1.15)  # random exposure, the same for input and target
 MAX_GOOD = 400  # good photos held in memory; more add nothing in a run of minutes
 
@@ -170,7 +171,7 @@ def learned_appearances(source: DefectSource, crop: int) -> Appearances:
 
 
 def _appearance(patch: Patch, box: crops.Window, crop: int) -> list[float]:
-    real, _, mask = _cropped(patch, box, crop, np.random.default_rng(0))
+    real, _, mask = _window(patch, box, crop, np.random.default_rng(0))
     image, where = torch.from_numpy(_to_model(real)), torch.from_numpy((mask > 127)[None])
     numbers: list[float] = appearance_of(image[None], where[None].float())[0].tolist()
     return numbers
@@ -222,11 +223,39 @@ def _row(
 def _cropped(
     patch: Patch, box: crops.Window, crop: int, rng: np.random.Generator
 ) -> tuple[UInt8, UInt8, UInt8]:
-    """Photo, counterpart and mask around one part of the defect, at `crop`² pixels."""
-    side = max(16, round(crop * float(rng.uniform(*ZOOM))))
+    """Photo, counterpart and mask around one part of the defect, at `crop`² pixels.
+
+    Of a larger window now the whole, scaled down, now some place of the defect as it is: the whole
+    alone would be drawn at another scale than it was learned at, and places alone show no whole.
+    """
+    image, good, mask = _window(patch, box, crop, rng)
+    hw = (crop, crop)
+    if mask.shape == hw:
+        return image, good, mask
+    if rng.random() < WHOLE:
+        return crops.resize(image, hw), crops.resize(good, hw), crops.resize_mask(mask, hw)
+    at = _place(mask, crop, rng)
+    return image[at], good[at], mask[at]
+
+
+def _place(mask: UInt8, crop: int, rng: np.random.Generator) -> tuple[slice, slice]:
+    """Rows and columns of `crop`² pixels of `mask` (h, w), which show some of it."""
+    height, width = mask.shape
+    marked = np.argwhere(mask)
+    y, x = marked[int(rng.integers(len(marked)))] if len(marked) else (height // 2, width // 2)
+    top = int(np.clip(y - int(rng.integers(crop)), 0, height - crop))
+    left = int(np.clip(x - int(rng.integers(crop)), 0, width - crop))
+    return np.s_[top : top + crop, left : left + crop]
+
+
+def _window(
+    patch: Patch, box: crops.Window, crop: int, rng: np.random.Generator
+) -> tuple[UInt8, UInt8, UInt8]:
+    """The same whole, at the size that generation would take: `crop`² pixels or twice that."""
+    hw = crops.size_for(box, model_sizes(crop))
+    side = max(16, round(hw[0] * float(rng.uniform(*ZOOM))))
     shift = (float(rng.random()), float(rng.random()))
     window = crops.window_around(box, patch.mask.shape, (side, side), shift)
-    hw = (crop, crop)
     return (
         crops.resize(crops.cut(patch.image, window), hw),
         crops.resize(crops.cut(patch.good, window), hw),

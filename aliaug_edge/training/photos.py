@@ -27,8 +27,14 @@ UInt8 = NDArray[np.uint8]
 ZOOM = (0.8, 1.25)  # random scale of the training window
 WHOLE_PIXELS = 1 << 19  # photos up to this size are held whole
 GOODS_BYTES = 1 << 30  # all good photos together
+LARGER = 2  # times a crop: the other size that bundles are made for
 HALO = 8  # pixels around a mask where a retouched counterpart may differ
 SAME_PART = 4.0  # mean grey levels outside the mask that noise and JPEG explain
+
+
+def model_sizes(crop: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """The (height, width) that generation chooses from, when training crops are of `crop`²."""
+    return (crop, crop), (LARGER * crop, LARGER * crop)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,8 +161,9 @@ def _regions(
         return [(Window(0, 0, hw[0], hw[1]), 1, list(boxes))]
     kept: list[tuple[Window, int, list[Window]]] = []
     for box in boxes:
-        factor = max(1, int(crops.CONTEXT * max(box.height, box.width) // (crop * ZOOM[1])))
-        region, inside = _region(box, hw, crop), [box]
+        largest = crops.size_for(box, model_sizes(crop))[0]
+        factor = max(1, int(crops.CONTEXT * max(box.height, box.width) // (largest * ZOOM[1])))
+        region, inside = _region(box, hw, largest), [box]
         for entry in [e for e in kept if e[1] == factor]:
             union = _union(region, entry[0])
             if _area(union) <= _area(region) + _area(entry[0]):
@@ -166,10 +173,11 @@ def _regions(
     return kept
 
 
-def _region(box: Window, hw: tuple[int, ...], crop: int) -> Window:
-    """All that a training window around `box` may show, and room to borrow texture from."""
+def _region(box: Window, hw: tuple[int, ...], size: int) -> Window:
+    """All that a training window of `size`² around `box` may show, and room to borrow texture
+    from."""
     longest = max(box.height, box.width)
-    side = int(max(crop * ZOOM[1], crops.CONTEXT * longest)) + 2
+    side = int(max(size * ZOOM[1], crops.CONTEXT * longest)) + 2
     reach = longest + 2 * (MARGIN + RING)
     down, across = max(side - box.height, reach), max(side - box.width, reach)
     top, left = max(0, box.top - down), max(0, box.left - across)

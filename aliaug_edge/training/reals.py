@@ -9,7 +9,7 @@ from aliaug_edge import crops, files
 from aliaug_edge.bundle import QUALITY
 from aliaug_edge.quality.calibration import Real, calibrate
 from aliaug_edge.quality.limits import document
-from aliaug_edge.training.photos import Defect, Patch
+from aliaug_edge.training.photos import Defect, Patch, model_sizes
 
 MOST = 8  # crops of one photo: more of the same part is no more evidence
 
@@ -28,7 +28,7 @@ def reals_of(defects: Iterable[Defect], sizes: Sequence[tuple[int, int]]) -> lis
 def save_limits(run_dir: Path, defects: Iterable[Defect], crop: int) -> None:
     """Write what the run's own real defects allow, for crops of `crop` pixels and of twice that;
     nothing where no counterpart can be trusted."""
-    reals = reals_of(defects, [(crop, crop), (2 * crop, 2 * crop)])
+    reals = reals_of(defects, model_sizes(crop))
     if reals:
         files.write_json(run_dir / QUALITY, document(calibrate(reals)))
 

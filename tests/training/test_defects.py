@@ -10,7 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
+from aliaug_edge import crops
 from aliaug_edge.data.reader import load_dataset
+from aliaug_edge.data.samples import Sample
 from aliaug_edge.errors import AliAugError, DataError
 from aliaug_edge.training.batch import Batch
 from aliaug_edge.training.config import TrainConfig
@@ -21,6 +23,7 @@ from aliaug_edge.training.defects import (
     load_source,
     mask_bank,
 )
+from aliaug_edge.training.photos import read_defect
 from aliaug_edge.training.trainer import class_prompts
 from tests.support.bases import CLASSES, write_dataset
 
@@ -34,6 +37,16 @@ def draw(source: DefectSource, step: int = 0, **changes: object) -> Batch:
         "unpaired_share": 0.5,
     }
     return draw_defects(source, step, **{**settings, **changes})  # type: ignore[arg-type]
+
+
+def source_of(folder: Path, photo: np.ndarray, mask: np.ndarray, crop: int) -> DefectSource:
+    """One photo of class pit, and no good ones."""
+    paths = folder / "image.png", folder / "mask.png"
+    for path, pixels in zip(paths, (photo, mask), strict=True):
+        Image.fromarray(pixels).save(path)
+    sample = Sample(*paths, defect_class="pit", group="a", split="train")
+    defect, _ = read_defect(sample, crop, np.random.default_rng(0))
+    return DefectSource({"pit": (defect,)}, (), {"pit": "x"}, {"pit": (1.0, 0.0, 0.0)})
 
 
 def equal(a: Batch, b: Batch) -> bool:
@@ -113,6 +126,39 @@ def test_the_colour_carries_the_class_only_where_asked(source: DefectSource) -> 
 
 def test_a_photo_smaller_than_the_crop_is_reflected(source: DefectSource) -> None:
     assert draw(source, crop=160, size=2).image.shape == (2, 3, 160, 160)
+
+
+@pytest.mark.parametrize("length", [20, 60, 80, 120])
+def test_a_defect_is_learned_at_the_scale_at_which_generation_shows_it(
+    tmp_path: Path, length: int
+) -> None:
+    """Red rises by one level a row: its slope in a crop says how many rows a pixel holds."""
+    crop, rows = 64, np.mgrid[:250, :250][0].astype(np.uint8)
+    photo, mask = np.stack([rows, rows, rows], axis=2), np.zeros((250, 250), np.uint8)
+    mask[60 : 60 + length, 70:110] = 255
+    batch = draw(source_of(tmp_path, photo, mask, crop), size=40, crop=crop)
+    slopes = (batch.real[:, 0] * 127.5).diff(dim=1).abs().mean(dim=(1, 2))
+    box = crops.mask_box(mask)
+    size = crops.size_for(box, [(crop, crop), (2 * crop, 2 * crop)])
+    shown = crops.window_around(box, mask.shape, size).height / size[0]
+    alike = float(((slopes / shown - 1).abs() < 0.45).float().mean())  # exposure and zoom vary
+    assert alike == 1 if size == (crop, crop) else 0.3 < alike < 0.7  # the rest shows the whole
+
+
+def test_a_large_defect_is_seen_whole_and_a_piece_at_a_time_all_over(tmp_path: Path) -> None:
+    """Each quarter of the mask has its own colour."""
+    photo, mask = np.full((200, 200, 3), 128, np.uint8), np.zeros((200, 200), np.uint8)
+    mask[60:140, 60:140] = 255
+    for number, (y, x) in enumerate([(60, 60), (60, 100), (100, 60), (100, 100)]):
+        photo[y : y + 40, x : x + 40] = 20 + 30 * number
+    batch = draw(source_of(tmp_path, photo, mask, 64), size=60, crop=64)
+    assert bool((batch.mask.sum(dim=(1, 2, 3)) > 0).all())
+    assert float(batch.mask.mean(dim=(1, 2, 3)).std()) > 0.05  # now more of it, now less
+    levels = batch.real[batch.mask.expand_as(batch.real) > 0] * 127.5 + 127.5
+    seen = torch.histc(levels, bins=4, min=5, max=125)
+    assert bool((seen > 0.05 * seen.sum()).all())
+    whole = (batch.mask.mean(dim=(1, 2, 3)) - (40 / 64) ** 2).abs() < 0.15
+    assert 0.2 < float(whole.float().mean()) < 0.9
 
 
 def test_the_mask_bank_holds_tight_shapes_of_every_class(source: DefectSource) -> None:

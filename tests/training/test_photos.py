@@ -102,9 +102,10 @@ def test_a_defect_far_larger_than_the_crop_is_held_scaled_down(tmp_path: Path) -
     mask[300:700, 200:1000] = 255
     defect, _ = read_defect(new_sample(tmp_path, image, mask), CROP, rng())
     ((patch, box),) = defect.spots
-    assert max(patch.mask.shape) < 200
-    assert 1.5 * box.width > 1.2 * CROP  # hardly ever scaled up again
-    assert patch.mask[box.top : box.top + box.height, box.left : box.left + box.width].all()
+    assert max(patch.mask.shape) < 4 * CROP
+    assert 1.5 * box.width > 1.2 * 2 * CROP  # hardly ever scaled up again
+    inside = patch.mask[box.top : box.top + box.height, box.left : box.left + box.width]
+    assert (inside > 0).mean() > 0.98
     assert defect.shapes[0].pixels.shape == (400, 800)
     assert defect.shapes[0].pixels.base is None  # not a view that keeps the whole mask
 
