@@ -10,6 +10,8 @@ from typing import Any
 from aliaug_edge.bundle import Bundle, load_bundle
 from aliaug_edge.data.samples import Dataset
 from aliaug_edge.evaluation.folds import Fold
+from aliaug_edge.evaluation.leaks import require_not_trained_on
+from aliaug_edge.evaluation.photos import read_photos
 from aliaug_edge.evaluation.protocol import EvaluationSettings
 from aliaug_edge.training.config import TrainConfig, config_document
 
@@ -38,6 +40,7 @@ def trained_bundle(
 
     Raises:
         BundleError: the user's bundle is damaged, or names its classes by another carrier.
+        DataError: the fold's, found there, has learned from its test photos.
         AliAugError: training or export fails; what is finished stays and is taken up again.
     """
     if settings.bundle is not None:
@@ -51,7 +54,9 @@ def trained_bundle(
         config = generator_config(settings, fold, carrier)
         train(config, place.run_dir, dataset=_dataset(settings.data, fold))
         export(str(place.run_dir), place.bundle_dir, ExportSettings(), say=say)
-    return load_bundle(place.bundle_dir)
+    bundle = load_bundle(place.bundle_dir)
+    require_not_trained_on(bundle, read_photos([*fold.test, *fold.test_good], settings.data))
+    return bundle
 
 
 def given_bundle(folder: Path, carrier: str) -> Bundle:

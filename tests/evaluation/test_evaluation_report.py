@@ -1,10 +1,12 @@
 """From a run folder of made-up scores to numbers, words and one HTML file."""
 
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from support import made_up_evaluation
 from support.made_up_evaluation import (
     CONDITIONS,
     failed_run,
@@ -26,6 +28,7 @@ from aliaug_edge.evaluation.report import (
     write_report,
 )
 from aliaug_edge.evaluation.report.insertions import rejected_path
+from aliaug_edge.evaluation.report.tables import comparison_table, otherwise_table
 from aliaug_edge.evaluation.results import load_run, run_path, save_run
 
 VOID = {"meta", "img", "input"}
@@ -186,6 +189,21 @@ def test_the_verdict_follows_the_data(tmp_path, gain, spread, verdict, said):
     assert verdict in table_text(summarise(tmp_path))
 
 
+@pytest.mark.parametrize(("groups", "seeds"), [("abcde", 2), ("abcdef", 1)])
+def test_too_few_groups_or_seeds_decide_nothing(tmp_path, monkeypatch, groups, seeds):
+    monkeypatch.setattr(made_up_evaluation, "GROUPS", {"pit": groups[:3], "tear": groups[3:]})
+    write_run_folder(tmp_path, seeds=seeds)
+    document = summarise(tmp_path)
+    assert document["primary"]["difference"] == pytest.approx(0.1)
+    assert document["primary"]["verdict"] == "open"
+    assert {aim["reached"] for aim in document["aims"]} == {None}
+    said = f"here are {len(groups)} groups and {seeds} seed"
+    for text in (parsed(write_report(tmp_path)).text, table_text(document)):
+        assert said in text and "No verdict yet" in text
+    monkeypatch.setattr(made_up_evaluation, "GROUPS", {"pit": "abc", "tear": "def"})
+    assert summarise(write_run_folder(tmp_path / "enough"))["primary"]["verdict"] == "gain"
+
+
 def test_a_gain_below_the_aim_is_not_reached(tmp_path):
     write_run_folder(tmp_path, tilted(0.03), ("classic", "nas-text-1x"), secondary=[])
     document = summarise(tmp_path)
@@ -233,6 +251,36 @@ def test_a_missing_seed_is_left_out_of_both_sides(tmp_path):
     write_run_folder(tmp_path, seeds=3)
     run_path(tmp_path, 0, "nas-text-1x", 2).unlink()
     assert summarise(tmp_path)["primary"]["seeds"] == [0, 1]
+
+
+def test_no_figure_of_a_condition_counts_a_seed_that_a_fold_lacks(tmp_path):
+    write_run_folder(tmp_path, seeds=3, folds=2)
+    odd = run("nas-text-1x", 2)
+    save_run(replace(odd, pooled=dict.fromkeys(odd.pooled, 0.99)), tmp_path)
+    run_path(tmp_path, 1, "nas-text-1x", 2).unlink()
+    row = rows(summarise(tmp_path))["nas-text-1x"]
+    assert row["ap"]["seeds"] == [0, 1]
+    assert row["pooled"]["auroc"] == {"mean": 0.75, "seed_sd": 0.0}
+    assert row["pooled"]["map50"] is None
+
+
+def test_a_failed_condition_does_not_lower_the_others_p(tmp_path):
+    write_run_folder(tmp_path / "whole")
+    write_run_folder(tmp_path / "failed")
+    for seed in (0, 1):
+        save_run(failed_run("nas-text-2x", seed), tmp_path / "failed")
+    whole, failed = (summarise(tmp_path / name)["primary"] for name in ("whole", "failed"))
+    assert (failed["p_holm"], failed["family"]) == (whole["p_holm"], whole["family"])
+
+
+def test_no_p_stands_without_an_effect_size(folder):
+    document = summarise(folder)
+    for header, lines in (
+        comparison_table(document["comparisons"]),
+        otherwise_table(document),
+    ):
+        assert {"effect", "p", "Holm p"} <= set(header)
+        assert lines and all("–" not in line for line in lines)
 
 
 def test_a_failed_run_is_listed_and_not_counted(tmp_path):

@@ -15,9 +15,13 @@ from support.bundles import make_bundle
 from aliaug_edge import fingerprints
 from aliaug_edge.bundle import load_bundle, save_manifest
 from aliaug_edge.data.procedural import render_pair
+from aliaug_edge.data.samples import Sample
 from aliaug_edge.errors import BundleError, DataError
+from aliaug_edge.evaluation.folds import Fold
+from aliaug_edge.evaluation.generators import place_of, trained_bundle
 from aliaug_edge.evaluation.leaks import find_leaks, require_no_leak, require_not_trained_on
 from aliaug_edge.evaluation.photos import Photo
+from aliaug_edge.evaluation.protocol import EvaluationSettings
 
 UInt8 = np.ndarray
 
@@ -78,19 +82,42 @@ def test_disguised_copies_are_found(train: list[Photo], test: list[Photo], way: 
     assert len(found) >= len(test) - 1
 
 
-def test_parts_of_one_design_are_not_taken_for_one_part() -> None:
-    design = render_pair(3, 160, 160).good.astype(np.float32)
+@pytest.mark.parametrize("count", [5, 15, 26])
+def test_parts_of_one_design_are_not_taken_for_one_part(count: int) -> None:
+    design = Image.fromarray(render_pair(3, 164, 164).good)
 
     def part(seed: int) -> UInt8:
-        grain = np.random.default_rng(seed).normal(0, 8, (160, 160, 1))
-        return np.clip(design + grain, 0, 255).astype(np.uint8)
+        rng = np.random.default_rng(seed)
+        light = 1 + rng.uniform(-0.2, 0.2) * np.linspace(-1, 1, 160)[:, None, None]
+        down, across = rng.uniform(0, 4, 2)
+        there = (1, 0, across, 0, 1, down)
+        placed = design.transform(
+            (160, 160), Image.Transform.AFFINE, there, Image.Resampling.BICUBIC
+        )
+        return np.clip(light * np.asarray(placed) + rng.normal(0, 8, (160, 160, 1)), 0, 255).astype(
+            np.uint8
+        )
 
-    train = [photo(f"train/{s}", part(s)) for s in range(26)]
-    test = [photo(f"test/{s}", part(s)) for s in range(100, 104)]
+    train = [photo(f"train/{s}", part(s)) for s in range(count)]
+    test = [photo(f"test/{s}", part(s)) for s in range(100, 106)]
     copied = photo("train/copy", disguised(test[1].image, "mirrored"))
 
-    assert find_leaks(train, test) == []
-    assert [leak.test_name for leak in find_leaks([*train, copied], test)] == ["test/101"]
+    def sure(known: list[Photo]) -> list[str]:
+        return [leak.test_name for leak in find_leaks(known, test) if leak.sure]
+
+    assert sure(train) == []
+    assert sure([*train, copied]) == ["test/101"]
+
+
+def test_too_few_photos_to_tell_a_design_from_a_part_warn(
+    train: list[Photo], test: list[Photo], capsys: pytest.CaptureFixture[str]
+) -> None:
+    copied = photo("train/other.png", disguised(test[0].image, "as it is"))
+
+    require_no_leak([copied, train[0]], test[:1])
+    assert "too few photos to tell parts of one design from copies" in capsys.readouterr().err
+    with pytest.raises(DataError, match="same pixels"):
+        require_no_leak([replace(test[0], name="train/other.png"), train[0]], test[:1])
 
 
 def test_refusal_names_the_pair_and_what_to_do(train: list[Photo], test: list[Photo]) -> None:
@@ -115,11 +142,11 @@ def bundle_of(folder: Path, photos: list[Photo]) -> Path:
     return folder
 
 
-def relist(folder: Path) -> None:
+def relist(folder: Path, **changes: object) -> None:
     """Take what lies in the folder into the manifest."""
     document = json.loads((folder / "bundle.json").read_text())
     document.pop("files"), document.pop("schema_version")
-    save_manifest(folder, document)
+    save_manifest(folder, {**document, **changes})
 
 
 def test_bundle_trained_on_the_test_pool_is_refused(
@@ -134,11 +161,33 @@ def test_bundle_trained_on_the_test_pool_is_refused(
         require_not_trained_on(leaking, test)
 
 
-def test_bundle_without_a_record_passes_and_a_damaged_record_does_not(
+def test_a_generator_found_in_the_folder_that_knows_test_photos_is_refused(
     train: list[Photo], test: list[Photo], tmp_path: Path
 ) -> None:
-    require_not_trained_on(load_bundle(make_bundle(tmp_path / "old")), test)
+    for known in test:
+        path = tmp_path / known.name
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(known.image).save(path)
+    tried = tuple(Sample(tmp_path / p.name, None, "good", p.name, "test") for p in test)
+    fold = Fold(0, (), (), (), tried)
+    bundle_of(place_of(tmp_path / "out", fold, "text").bundle_dir, [*train, test[3]])
 
+    with pytest.raises(DataError, match=r"was trained on photos.*test/53.png"):
+        trained_bundle(EvaluationSettings(tmp_path), fold, "text", tmp_path / "out", print)
+
+
+def test_a_trained_bundle_without_a_record_is_refused_and_a_base_is_not(
+    test: list[Photo], tmp_path: Path
+) -> None:
+    folder = make_bundle(tmp_path / "old")
+    require_not_trained_on(load_bundle(folder), test)
+
+    relist(folder, provenance={"training": {"steps": 300}})
+    with pytest.raises(BundleError, match="no record of the photos that it learned from"):
+        require_not_trained_on(load_bundle(folder), test)
+
+
+def test_a_damaged_record_is_refused(train: list[Photo], test: list[Photo], tmp_path: Path) -> None:
     folder = bundle_of(tmp_path / "damaged", train)
     (folder / fingerprints.FILE).write_bytes(b"PK\x03\x04 not a record")
     relist(folder)

@@ -53,7 +53,7 @@ def spread(
     """Runs on many groups, whose levels depend on the group far more than on the seed."""
     runs = []
     for seed in range(seeds):
-        noise = np.random.default_rng([7, seed, fold, len(condition)]).normal(0, 0.02, groups)
+        noise = np.random.default_rng([7, seed, fold, *condition.encode()]).normal(0, 0.02, groups)
         base = np.random.default_rng(fold).uniform(0.2, 0.7, groups)
         rows = [
             (f"{fold}/{g}", f"{fold}/g{g:02d}", "crack" if g % 3 else "pit", float(value))
@@ -124,16 +124,35 @@ def test_interval_over_groups_matches_resampling_by_hand() -> None:
     d = np.array(list(found.by_group.values()))
     pits = np.array([int(name[-2:]) % 3 == 0 for name in found.by_group])
     rng = np.random.default_rng(99)
-    means = [
-        np.concatenate(
-            [rng.choice(d[pits], pits.sum()), rng.choice(d[~pits], (~pits).sum())]
-        ).mean()
-        for _ in range(5000)
-    ]
 
-    assert (found.low, found.high) == pytest.approx(
-        tuple(np.percentile(means, [2.5, 97.5])), abs=0.0007
-    )
+    def drawn(values: np.ndarray) -> np.ndarray:
+        spread = np.sqrt(len(values) / (len(values) - 1))
+        return values.mean() + spread * (rng.choice(values, len(values)) - values.mean())
+
+    means = [np.concatenate([drawn(d[pits]), drawn(d[~pits])]).mean() for _ in range(5000)]
+    student = 2.048 / 1.96  # 30 groups in two strata: 28 degrees of freedom
+    expected = d.mean() + student * (np.percentile(means, [2.5, 97.5]) - d.mean())
+
+    assert (found.low, found.high) == pytest.approx(tuple(expected), abs=0.0007)
+
+
+@pytest.mark.parametrize("classes", ["abcdef", "aabbcc", "aaaaaab", "aaaaaa"])
+def test_intervals_of_few_groups_hold_what_is_true(classes: str) -> None:
+    """Two conditions that differ by chance alone: 5 of 100 intervals should leave zero out."""
+
+    def runs(condition: str, trial: int) -> list[Run]:
+        values = np.random.default_rng([trial, len(condition)]).normal(0.5, 0.1, len(classes))
+        return [
+            run_of(
+                [(f"p{i}", f"g{i}", name, float(values[i])) for i, name in enumerate(classes)],
+                condition=condition,
+            )
+        ]
+
+    found = [compare(runs("new", trial), runs("other", trial)) for trial in range(120)]
+    wrong = np.mean([not c.low <= 0 <= c.high for c in found])
+
+    assert wrong <= 0.1
 
 
 def test_resampled_seeds_widen_the_interval() -> None:
@@ -174,8 +193,15 @@ def test_holm_corrects_within_the_family_and_keeps_the_order() -> None:
     found = compare(spread("new", 0.05), spread("old", 0.0))
     family = [replace(found, p_value=p) for p in (0.04, 0.01, 0.03, 0.9)]
 
-    assert [c.p_holm for c in holm(family)] == pytest.approx([0.09, 0.04, 0.09, 0.9])
-    assert {c.family for c in holm(family)} == {4}
+    assert [c.p_holm for c in holm(family, 4)] == pytest.approx([0.09, 0.04, 0.09, 0.9])
+    assert {c.family for c in holm(family, 4)} == {4}
+
+
+def test_a_comparison_without_a_result_does_not_lower_the_p_of_others() -> None:
+    found = compare(spread("new", 0.05), spread("old", 0.0))
+    (alone,) = holm([replace(found, p_value=0.01)], 10)
+
+    assert (alone.p_holm, alone.family) == (pytest.approx(0.1), 10)
 
 
 def test_detectable_gain_is_that_of_the_baselines() -> None:
@@ -183,7 +209,7 @@ def test_detectable_gain_is_that_of_the_baselines() -> None:
 
 
 def test_numbers_go_into_json() -> None:
-    found = holm([compare(spread("new", 0.05), spread("old", 0.0))])[0]
+    found = holm([compare(spread("new", 0.05), spread("old", 0.0))], 1)[0]
 
     assert json.loads(json.dumps(asdict(found)))["p_holm"] == found.p_holm
     assert json.loads(json.dumps(asdict(level([run_of(ROWS)]))))["mean"] == pytest.approx(0.6)

@@ -244,5 +244,5 @@ def _manifest(
         "preprocessing": {"colour_order": "RGB", "value_range": [-1.0, 1.0]},
         "graphs": {graph: spec_document(spec) for graph, spec in specs.items()},
         "parity": {"max_grey_levels": 0, "psnr_db": 99.0},
-        "provenance": {"made_by": "tests/support/bundles.py"},
+        "provenance": {"made_by": "tests/support/bundles.py", "training": None},
     }

@@ -8,6 +8,7 @@ from typing import Any
 from aliaug_edge.evaluation.conditions import Condition
 from aliaug_edge.evaluation.report.numbers import interval, percent, signed, signed_percent
 from aliaug_edge.evaluation.report.read import Evaluation
+from aliaug_edge.evaluation.report.words import decides
 
 OURS = "generated"
 OVER_CLASSIC = 0.05
@@ -22,12 +23,16 @@ def aims(evaluation: Evaluation, levels: Mapping[str, float], primary: Document)
     """Each aim that applies: what it is, what came, and whether it is reached.
 
     `levels`: the primary measure of every condition that has one. `reached` is None while a
-    condition that the aim speaks of has no result yet. An aim that the protocol does not try, for
+    condition that the aim speaks of has no result yet, or all results come from too few groups or
+    seeds to decide. An aim that the protocol does not try, for
     lack of a condition, is left out.
     """
     if evaluation.condition(evaluation.contrast[0]).pool != OURS:
         return []  # the aims are about our generator
-    return [*_over_classic(primary), *_relative_aims(evaluation, levels)]
+    found = [*_over_classic(primary), *_relative_aims(evaluation, levels)]
+    if primary["low"] is not None and not decides(primary):
+        return [{**aim, "reached": None} for aim in found]
+    return found
 
 
 def nothing_added(evaluation: Evaluation) -> Condition | None:

@@ -64,7 +64,7 @@ def summarise(out: Path) -> Document:
         "group_classes": group_classes(evaluation.runs),
         "primary": {
             **primary,
-            "verdict": verdict_kind(primary["low"], primary["high"], quick=evaluation.is_quick),
+            "verdict": verdict_kind(primary, quick=evaluation.is_quick),
         },
         "primary_otherwise": _primary_otherwise(evaluation, left_out),
         "conditions": conditions,
@@ -107,7 +107,7 @@ def _condition_row(evaluation: Evaluation, condition: Condition, left_out: str |
 def _comparisons(evaluation: Evaluation) -> list[Document]:
     """The primary one first, the declared secondary ones, then the rest against classic.
 
-    Holm's family are all of them that have a result.
+    Holm's family are all of them, also those that have no result: what the protocol declares.
     """
     classic = evaluation.contrast[1]
     planned = {evaluation.contrast: "primary"}
@@ -118,7 +118,7 @@ def _comparisons(evaluation: Evaluation) -> list[Document]:
             planned.setdefault((condition.name, classic), "further")
     found = {pair: _compared(evaluation, pair, PRIMARY) for pair in planned}
     done = [comparison for comparison in found.values() if comparison is not None]
-    corrected = {(c.a, c.b): c for c in holm(done)}
+    corrected = {(c.a, c.b): c for c in holm(done, len(planned))}
     return [
         _comparison_row(evaluation, pair, kind, corrected.get(pair))
         for pair, kind in planned.items()
@@ -126,16 +126,14 @@ def _comparisons(evaluation: Evaluation) -> list[Document]:
 
 
 def _primary_otherwise(evaluation: Evaluation, left_out: str | None) -> list[Document]:
-    """The primary pair by the secondary measures; declared as secondary, each by itself."""
+    """The primary pair by the secondary measures, which are Holm's family here."""
     measures: list[tuple[str, str | None]] = [(PRIMARY, left_out)] if left_out else []
     measures += [(metric, None) for metric in SECONDARY]
     pair = evaluation.contrast
-    rows = []
-    for metric, without in measures:
-        found = _compared(evaluation, pair, metric, without)
-        if found is not None:
-            rows.append(_comparison_row(evaluation, pair, "secondary", found))
-    return rows
+    found = [_compared(evaluation, pair, metric, without) for metric, without in measures]
+    done = [comparison for comparison in found if comparison is not None]
+    corrected = holm(done, len(measures))
+    return [_comparison_row(evaluation, pair, "secondary", row) for row in corrected]
 
 
 def _compared(

@@ -41,10 +41,12 @@ def measured_comparison(
 def pooled_mean(runs: Sequence[Run], key: str) -> dict[str, float | None] | None:
     """Mean over folds, then over seeds, of a figure that a run has as a whole, and the seeds' sd.
 
-    None where no run knows it. With one seed the sd is None.
+    From the seeds that stand on every fold, as `measured_level`. None where no run knows it. With
+    one seed the sd is None.
     """
+    (usable,) = _comparable([runs])
     by_seed: dict[int, list[float]] = {}
-    for run in runs:
+    for run in usable:
         value = run.pooled.get(key)
         if value is not None:
             by_seed.setdefault(run.seed, []).append(value)

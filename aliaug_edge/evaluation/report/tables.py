@@ -25,7 +25,7 @@ from aliaug_edge.evaluation.report.words import (
 Document = Mapping[str, Any]
 Table = tuple[list[str], list[list[str]]]
 
-MEASURES = {"ap": "AP per image", "iou": "IoU", "f1": "F1", "auroc": "image AUROC"}
+MEASURES = {"ap": "AP per image", "iou": "IoU", "f1": "F1", "auroc": "image AUROC over groups"}
 
 
 def level_table(document: Document) -> Table:
@@ -64,7 +64,7 @@ def comparison_table(comparisons: Sequence[Document]) -> Table:
                     between,
                     with_seeds,
                     signed_percent(row["relative"]),
-                    f"{row['rank_biserial']:+.2f}".replace("-", "−"),
+                    _effect(row),
                     f"{row['better']}/{row['worse']}",
                     chance(row["p_value"]),
                     chance(row["p_holm"]),
@@ -75,7 +75,8 @@ def comparison_table(comparisons: Sequence[Document]) -> Table:
 
 def otherwise_table(document: Document) -> Table:
     """The primary pair by the other measures."""
-    header = ["measure", "difference", "95 % interval", "relative", "groups +/−", "p"]
+    header = ["measure", "difference", "95 % interval", "relative"]
+    header += ["effect", "groups +/−", "p", "Holm p"]
     rows = []
     for row in document["primary_otherwise"]:
         without = f" without {', '.join(row['without'])}" if row["without"] else ""
@@ -85,8 +86,10 @@ def otherwise_table(document: Document) -> Table:
                 signed(row["difference"]),
                 interval(row["low"], row["high"], differences=True),
                 signed_percent(row["relative"]),
+                _effect(row),
                 f"{row['better']}/{row['worse']}",
                 chance(row["p_value"]),
+                chance(row["p_holm"]),
             ]
         )
     return header, rows
@@ -184,6 +187,10 @@ def _markdown(table: Table) -> str:
         "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
         for row in [header, rule, *rows]
     )
+
+
+def _effect(row: Document) -> str:
+    return f"{row['rank_biserial']:+.2f}".replace("-", "−")
 
 
 def _mean(entry: Document | None) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aliaug_edge.evaluation.report.numbers import interval, percent, signed, signed_percent
+from aliaug_edge.evaluation.statistics import LEAST_GROUPS, LEAST_SEEDS
 from aliaug_edge.profiling.table import counted
 
 QUICK = (
@@ -15,7 +16,8 @@ QUICK = (
 PRIMARY = (
     "Primary, declared before the first result: average precision inside each defect photo, "
     "averaged over the photos of a group (one physical part) and then over groups. Intervals are "
-    "95 % and come from drawing groups again; the seeds' spread stands apart."
+    "95 % and come from drawing groups again, within each class of six groups or more and among "
+    "all smaller classes together, widened by Student's t; the seeds' spread stands apart."
 )
 POOLED = (
     "Pooled AP is information only: it puts the pixels of all photos into one heap, so that the "
@@ -29,7 +31,7 @@ HOLM = (
     "With seeds: the interval where the seeds are drawn again as well as the groups. Effect: the "
     "rank-biserial correlation, 1 where every group gains and −1 where every group loses. p: "
     "Wilcoxon's signed-rank test over the groups, two-sided; Holm's correction counts all "
-    "comparisons of the table."
+    "comparisons that were declared for the table, those without a result too."
 )
 VERDICTS = {
     "gain": "Gain shown",
@@ -47,16 +49,25 @@ _POOLS = {
 Document = Mapping[str, Any]
 
 
-def verdict_kind(low: float | None, high: float | None, *, quick: bool = False) -> str:
-    """gain, loss or none, by where the interval lies from zero; open without one, and quick where
-    the run was too short to say."""
+def verdict_kind(primary: Document, *, quick: bool = False) -> str:
+    """gain, loss or none, by where the comparison's interval lies from zero; open without one and
+    where too little was tried to decide, and quick where the run was too short to say."""
     if quick:
         return "quick"
-    if low is None or high is None:
+    if not decides(primary):
         return "open"
-    if low > 0:
+    if primary["low"] > 0:
         return "gain"
-    return "loss" if high < 0 else "none"
+    return "loss" if primary["high"] < 0 else "none"
+
+
+def decides(comparison: Document) -> bool:
+    """Whether a comparison has a result of enough groups and seeds to decide anything."""
+    return (
+        comparison["low"] is not None
+        and comparison["groups"] >= LEAST_GROUPS
+        and len(comparison["seeds"]) >= LEAST_SEEDS
+    )
 
 
 def verdict_sentence(document: Document) -> str:
@@ -75,6 +86,8 @@ def verdict_sentence(document: Document) -> str:
         "more with it.",
         "none": "The interval holds zero: a gain is not shown, and neither is that there is none.",
         "loss": "The interval lies below zero: a detector finds less with it.",
+        "open": f"To decide takes {LEAST_GROUPS} groups and {LEAST_SEEDS} seeds at least; here are "
+        f"{counted(primary['groups'], 'group')} and {counted(len(primary['seeds']), 'seed')}.",
         "quick": "The detectors were trained too shortly to tell conditions apart.",
     }[primary["verdict"]]
     return came + said + _caveats(document)
