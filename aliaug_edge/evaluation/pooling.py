@@ -52,21 +52,25 @@ def make_pools(
     defects = list(read_photos(fold.train, settings.data))
     goods = _goods_that_fit(settings, fold)
     count = pool_size(fold, quick=settings.quick)
-    placements = plan_placements(defects, goods, count, settings.seed)
+    notes: list[str] = []
+    placements = plan_placements(defects, goods, count, settings.seed, notes.append)
+    for note in notes:
+        say(f"fold {fold.number}: {note}")
     shown = {p.name.rpartition("/")[2]: p.good.image for p in placements[:SHOWN]}
     save_goods(pool_dir(out, fold, ""), shown)
     for name in missing:
         if not name.startswith("generated"):
             say(f"fold {fold.number}: {len(placements)} photos of {name}")
             photos = _classical(name, placements, goods, settings.seed)
-            save_pool(photos, pool_dir(out, fold, name))
+            said = notes if name == "copy-paste" else []
+            save_pool(photos, pool_dir(out, fold, name), said)
     for carrier in sorted(
         {str(c.carrier) for c in conditions if pool_name(c) in missing} - {"None"}
     ):
         blends = sorted(
             {str(c.blend) for c in conditions if pool_name(c) in missing and c.carrier == carrier}
         )
-        _generated(settings, fold, carrier, blends, placements, out, say)
+        _generated(settings, fold, carrier, blends, placements, notes, out, say)
 
 
 def _goods_that_fit(settings: EvaluationSettings, fold: Fold) -> list[Photo]:
@@ -100,6 +104,7 @@ def _generated(
     carrier: str,
     blends: Sequence[str],
     placements: Sequence[Placement],
+    notes: Sequence[str],
     out: Path,
     say: Say,
 ) -> None:
@@ -115,4 +120,4 @@ def _generated(
         {"asked": len(placements), "kept": kept, "rejected": made.rejected},
     )
     for blend, photos in made.photos.items():
-        save_pool(photos, pool_dir(out, fold, f"generated-{carrier}-{blend}"))
+        save_pool(photos, pool_dir(out, fold, f"generated-{carrier}-{blend}"), notes)

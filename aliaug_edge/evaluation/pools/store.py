@@ -1,6 +1,6 @@
 """A pool of synthetic photos on disk.
 
-FOLDER/index.json          names, classes and groups, in the pool's order
+FOLDER/index.json          names, classes and groups, in the pool's order; notes if there are any
 FOLDER/images/000000.png   marked as synthetic
 FOLDER/masks/000000.png
 """
@@ -21,8 +21,9 @@ INDEX = "index.json"
 IMAGES, MASKS = "images", "masks"
 
 
-def save_pool(photos: Sequence[Photo], folder: Path) -> None:
-    """Write `photos` to `folder`, whole or not at all; equal photos give equal bytes.
+def save_pool(photos: Sequence[Photo], folder: Path, notes: Sequence[str] = ()) -> None:
+    """Write `photos` to `folder`, whole or not at all; equal photos give equal bytes. `notes` are
+    lines for whoever opens the index.
 
     Raises:
         OutputError: `folder` holds something already, or cannot be written.
@@ -41,7 +42,8 @@ def save_pool(photos: Sequence[Photo], folder: Path) -> None:
             }
             for number, photo in enumerate(photos)
         ]
-        files.write_json(staged / INDEX, {"schema": SCHEMA, "photos": rows})
+        said = {"notes": list(notes)} if notes else {}
+        files.write_json(staged / INDEX, {"schema": SCHEMA, **said, "photos": rows})
 
 
 def load_pool(folder: Path) -> list[Photo]:

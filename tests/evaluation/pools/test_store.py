@@ -38,6 +38,13 @@ def test_equal_pools_are_equal_bytes_and_their_images_say_that_they_are_syntheti
     assert all(is_marked_synthetic(p) for p in sorted((tmp_path / "a/images").iterdir()))
 
 
+def test_notes_stand_in_the_index_and_do_not_disturb_the_photos(photos, tmp_path):
+    save_pool(photos, tmp_path / "pool", ["2 of 9 defects are left out"])
+    index = json.loads((tmp_path / "pool" / "index.json").read_text())
+    assert index["notes"] == ["2 of 9 defects are left out"]
+    assert len(load_pool(tmp_path / "pool")) == len(photos)
+
+
 def test_an_empty_pool_is_a_pool(tmp_path):
     save_pool([], tmp_path / "none")
     assert load_pool(tmp_path / "none") == []
