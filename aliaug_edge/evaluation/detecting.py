@@ -6,11 +6,13 @@ import functools
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from aliaug_edge import crops
 from aliaug_edge.data.samples import Sample
@@ -23,10 +25,13 @@ from aliaug_edge.evaluation.photos import Photo, read_photos
 from aliaug_edge.evaluation.pooling import pool_dir, pool_name
 from aliaug_edge.evaluation.pools.store import load_pool
 from aliaug_edge.evaluation.protocol import EvaluationSettings
-from aliaug_edge.evaluation.results import Run, run_path, save_run
+from aliaug_edge.evaluation.results import Run, load_run, run_path, save_run
 
+NO_POOL = "no pool: "  # begins why a run failed whose defects could not be made
 EVERY_NTH_GOOD = 5  # of the train side's good photos, for the threshold
 Done = Callable[[int, int, str], None]
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,20 @@ def all_pieces(
     ]
 
 
+def set_aside(pieces: Iterable[Piece], lost: Mapping[tuple[int, str], str]) -> None:
+    """Give the pieces a failed result whose pool is `lost`, with its reason by fold and pool name;
+    one that failed so before, and whose pool is there by now, is open again."""
+    for piece in pieces:
+        name = (piece.fold.number, piece.condition.name, piece.seed)
+        why = lost.get((piece.fold.number, pool_name(piece.condition)))
+        done = piece.path.is_file()
+        if done and (load_run(piece.path).failed or "").startswith(NO_POOL):
+            piece.path.unlink()
+            done = False
+        if why is not None and not done:
+            save_run(Run(*name, 0.0, (), {}, failed=f"{NO_POOL}{why}"), piece.out)
+
+
 def run_pieces(pieces: Iterable[Piece], workers: int, done: Done) -> None:
     """Train what has no result yet; `done` is called with (finished, of, note) after each.
 
@@ -69,7 +88,7 @@ def run_pieces(pieces: Iterable[Piece], workers: int, done: Done) -> None:
     if workers == 1:
         results: Iterator[Piece] = map(_worked, open_pieces)
     else:
-        results = _in_processes(open_pieces, workers)
+        results = in_processes(_worked, open_pieces, workers)
     for piece in results:
         finished += 1
         note = f"fold {piece.fold.number} {piece.condition.name} seed {piece.seed}"
@@ -163,9 +182,9 @@ def _lesson(piece: Piece, sides: _Sides) -> Lesson:
 
 def _detector(settings: EvaluationSettings) -> Detector:
     if settings.detector == "ultralytics":
-        from aliaug_edge.evaluation.detector.ultralytics import ultralytics_detector
+        from aliaug_edge.evaluation.detector.ultralytics import settings_for, ultralytics_detector
 
-        return ultralytics_detector()
+        return ultralytics_detector(settings_for(settings.detector_steps))
     from aliaug_edge.evaluation.detector.fit import FitSettings, unet_detector
 
     return unet_detector(FitSettings(steps=settings.detector_steps))
@@ -184,12 +203,18 @@ def _worked(piece: Piece) -> Piece:
     return piece
 
 
-def _in_processes(pieces: Sequence[Piece], workers: int) -> Iterator[Piece]:
-    """`pieces` as they are finished, by `workers` processes of one thread each."""
+def in_processes(work: Callable[[T], R], items: Sequence[T], workers: int) -> Iterator[R]:
+    """What `work` gives for `items`, as it is finished, by `workers` processes of one thread each.
+
+    They end when this ends, and when the process that called it does, however it came to that.
+
+    Raises:
+        AliAugError: one of them was killed.
+    """
     context = multiprocessing.get_context("spawn")  # a forked torch keeps dead threads
     with ProcessPoolExecutor(workers, context, _prepare_worker) as executor:
         try:
-            for future in as_completed([executor.submit(_worked, piece) for piece in pieces]):
+            for future in as_completed([executor.submit(work, item) for item in items]):
                 yield future.result()
         except BrokenProcessPool as error:
             raise AliAugError(
@@ -203,6 +228,15 @@ def _in_processes(pieces: Sequence[Piece], workers: int) -> Iterator[Piece]:
 
 
 def _prepare_worker() -> None:
-    """Ctrl-C ends it in silence."""
+    """Ctrl-C ends it in silence, and so does the end of its parent."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     keep_freed_memory()
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed tells nobody: its workers would go on, and then wait for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +154,16 @@ def _secondary(conditions: Sequence[Condition], primary: list[str]) -> list[list
     ours = next(condition for condition in conditions if condition.name == primary[0])
     alike = [c.name for c in conditions if c.pool == "copy-paste" and c.ratio == ours.ratio]
     pairs = [[ours.name, name] for name in alike if name != ours.name]
+    for plain in (c for c in conditions if not c.bent):  # what bending does, and what is left
+        twins = [
+            c for c in conditions if replace(plain, name=c.name, title=c.title, bent=True) == c
+        ]
+        pairs += [[twin.name, plain.name] for twin in twins]
+        pairs += [
+            [plain.name, c.name]
+            for c in conditions
+            if c.pool == "copy-paste" and c.ratio == plain.ratio
+        ]
     pairs += [[condition.name, BASELINE] for condition in conditions if condition.name != BASELINE]
     return [pair for pair in pairs if pair != primary]
 

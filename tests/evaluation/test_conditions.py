@@ -86,6 +86,12 @@ def test_ours_is_compared_with_as_many_pasted_defects_where_both_are_tried():
     assert declared(BASELINE, "copy-paste-1x")["secondary"] == []
 
 
+def test_what_bending_does_is_told_from_what_the_generator_does():
+    found = declared(BASELINE, "copy-paste-2x", "nas-text-2x", "nas-text-2x-unbent")["secondary"]
+    assert ["nas-text-2x", "nas-text-2x-unbent"] in found
+    assert ["nas-text-2x-unbent", "copy-paste-2x"] in found
+
+
 @pytest.mark.parametrize(
     ("photos", "side", "count"), [(2, 64, 100), (5, 64, 200), (30, 64, 800), (30, 900, 331)]
 )

@@ -13,7 +13,7 @@ from PIL import Image
 from support.bases import write_base, write_dataset
 from support.commands import run_command
 
-from aliaug_edge import files
+from aliaug_edge import files, lock
 from aliaug_edge.cli.evaluate import evaluate as command
 from aliaug_edge.data.procedural import render_pair
 from aliaug_edge.errors import AliAugError, DataError, OutputError
@@ -182,6 +182,34 @@ def test_a_detector_that_diverges_is_a_result_and_the_others_go_on(settings, tmp
     assert "diverged" in files.json_text(document)
 
 
+def test_without_a_generator_all_else_is_done_and_reported_and_the_rest_when_there_is_one(
+    settings, tmp_path
+):
+    base, out = tmp_path / "base", tmp_path / "out"
+    base.mkdir()
+    chosen = replace(
+        settings,
+        conditions=("classic", "copy-paste-1x", "nas-text-1x"),
+        seeds=1,
+        base=str(base),
+        quick=True,
+    )
+    with pytest.raises(AliAugError, match=r"generated-text-feather of fold 0: base .*start again"):
+        evaluate(chosen, out, workers=1, say=quietly)
+    document = json.loads((out / "results.json").read_text())
+    levels = {row["name"]: row["ap"] for row in document["conditions"]}
+    assert levels["classic"] and levels["copy-paste-1x"] and levels["nas-text-1x"] is None
+    (discarded,) = document["discarded"]
+    assert discarded["why"].startswith("no pool: base ")
+    assert "no pool: base" in (out / "report.html").read_text()
+    write_base(base)
+    before = contents(out / "runs" / "fold-0" / "classic")
+    again = evaluate(chosen, out, workers=1, say=quietly)
+    assert not again["discarded"]
+    assert {row["name"]: row["runs"]["done"] for row in again["conditions"]}["nas-text-1x"] == 1
+    assert contents(out / "runs" / "fold-0" / "classic") == before
+
+
 def test_a_bundle_cannot_serve_two_folds(settings, tmp_path):
     chosen = replace(settings, bundle=tmp_path, exchange=True)
     with pytest.raises(AliAugError, match="give --folds 1"):
@@ -236,6 +264,15 @@ def test_our_generator_is_trained_on_the_train_side_and_evaluated(data, tmp_path
     assert not tried & set(known.names)
     assert learned.is_dir()
     assert document["conditions"]
+
+
+def test_a_second_evaluation_in_the_same_folder_is_refused_while_the_first_runs(settings, tmp_path):
+    with (
+        lock.exclusive(tmp_path / "out"),
+        pytest.raises(OutputError, match="another run is writing to"),
+    ):
+        evaluate(settings, tmp_path / "out", workers=1, say=quietly)
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_the_command_refuses_what_it_cannot_do(data, tmp_path):
