@@ -24,7 +24,8 @@ DETECTORS = ("unet", "ultralytics")
 PHOTOS_PER_REAL = 40  # in a pool, per real photo with a defect: with 30 instead of 10 ours gained
 POOL_SIZE = (100, 800)
 QUICK_POOL_SIZE = 100
-POOL_BYTES = 1 << 30  # that a pool may take in memory, photos and masks; but the least is made
+POOL_BYTES = 1 << 30  # that a pool may take in memory, photos and masks
+FEWEST = 12  # are made however large the photos are
 
 
 @dataclass(frozen=True)
@@ -127,12 +128,10 @@ def declare(out: Path, protocol: dict[str, Any]) -> None:
 
 def pool_size(fold: Fold, *, quick: bool) -> int:
     """Synthetic photos in each pool of a fold: fewer where the photos are large."""
-    if quick:
-        return QUICK_POOL_SIZE
     least, most = POOL_SIZE
     largest = max(imaging.pixel_count(sample.image_path) for sample in fold.train)
-    wanted = min(PHOTOS_PER_REAL * len(fold.train), most, POOL_BYTES // (4 * largest))
-    return max(wanted, least)
+    wanted = QUICK_POOL_SIZE if quick else max(least, min(PHOTOS_PER_REAL * len(fold.train), most))
+    return max(FEWEST, min(wanted, POOL_BYTES // (4 * largest)))
 
 
 def _primary(conditions: Sequence[Condition]) -> list[str]:

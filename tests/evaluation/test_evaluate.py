@@ -19,6 +19,7 @@ from aliaug_edge.data.procedural import render_pair
 from aliaug_edge.errors import AliAugError, DataError, OutputError
 from aliaug_edge.evaluation import detecting
 from aliaug_edge.evaluation.detecting import shrunk
+from aliaug_edge.evaluation.folds import evaluation_folds
 from aliaug_edge.evaluation.photos import Photo
 from aliaug_edge.evaluation.protocol import EvaluationSettings
 from aliaug_edge.evaluation.results import load_run, run_path
@@ -273,6 +274,21 @@ def test_a_second_evaluation_in_the_same_folder_is_refused_while_the_first_runs(
     ):
         evaluate(settings, tmp_path / "out", workers=1, say=quietly)
     assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(("free", "workers"), [(None, 6), (1 << 20, 1), (9 << 29, 4), (1 << 40, 6)])
+def test_there_are_as_many_workers_as_cores_and_memory_allow(settings, monkeypatch, free, workers):
+    folds = evaluation_folds(settings.data, exchange=False)
+    monkeypatch.setattr(detecting.os, "sched_getaffinity", lambda _: set(range(6)))
+    monkeypatch.setattr(detecting, "_free_bytes", lambda: free)
+    assert detecting.default_workers(settings, folds) == workers
+
+
+def test_free_memory_is_what_the_system_says_and_unknown_where_it_says_nothing(tmp_path):
+    path = tmp_path / "meminfo"
+    assert detecting._free_bytes(path) is None
+    path.write_text("MemTotal: 900 kB\nMemAvailable:   512 kB\n")
+    assert detecting._free_bytes(path) == 512 * 1024
 
 
 def test_the_command_refuses_what_it_cannot_do(data, tmp_path):

@@ -8,7 +8,7 @@ FOLDER/masks/000000.png
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,13 @@ def save_pool(photos: Sequence[Photo], folder: Path, notes: Sequence[str] = ()) 
         files.write_json(staged / INDEX, {"schema": SCHEMA, **said, "photos": rows})
 
 
-def load_pool(folder: Path) -> list[Photo]:
-    """The photos that `save_pool` wrote, byte for byte and in their order.
+def _as_it_is(photo: Photo) -> Photo:
+    return photo
+
+
+def load_pool(folder: Path, fitted: Callable[[Photo], Photo] = _as_it_is) -> list[Photo]:
+    """The photos that `save_pool` wrote, byte for byte and in their order; each is `fitted` as it
+    is read, so that large ones need not be in memory together.
 
     Raises:
         DataError: the folder is missing or is no pool, or a file of it is missing, damaged or
@@ -57,7 +62,9 @@ def load_pool(folder: Path) -> list[Photo]:
         document = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         if document["schema"] != SCHEMA:
             raise ValueError(f"schema {document['schema']!r}, expected {SCHEMA}")
-        return [_photo(folder, number, row) for number, row in enumerate(document["photos"])]
+        return [
+            fitted(_photo(folder, number, row)) for number, row in enumerate(document["photos"])
+        ]
     except (AliAugError, OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{folder} is not a whole pool of synthetic photos "
