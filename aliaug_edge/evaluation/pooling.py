@@ -78,6 +78,9 @@ def make_pools(
 
     defects = list(read_photos(fold.train, settings.data))
     goods = _goods_that_fit(settings, fold)
+    if len(goods) < len(fold.train_good):
+        there = len(fold.train_good)
+        say(f"fold {fold.number}: defects are put on {len(goods)} of {there} good photos, 1 GiB")
     count = pool_size(fold, quick=settings.quick)
     places = Places([], [])
     with reported(n for n, c in missing.items() if c.pool in PLACED):

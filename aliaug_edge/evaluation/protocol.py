@@ -76,8 +76,10 @@ def protocol_document(
     conditions: Sequence[Condition],
     detector: dict[str, Any],
     generator: dict[str, Any],
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The protocol as plain JSON data; `detector` and `generator` are their settings."""
+    """The protocol as plain JSON data; `detector` and `generator` are their settings, `notes` what
+    should be known of the data."""
     root = settings.data
     primary = _primary(conditions)
     return {
@@ -98,6 +100,7 @@ def protocol_document(
         "primary": {"metric": PRIMARY_METRIC, "contrast": primary},
         "secondary": _secondary(conditions, primary),
         "seed": settings.seed,
+        "notes": list(notes),
     }
 
 

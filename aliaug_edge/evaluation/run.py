@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from aliaug_edge import lock
+from aliaug_edge.data.notes import data_notes, say_notes
+from aliaug_edge.data.reader import load_dataset
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.evaluation.conditions import DEFAULT, QUICK, Condition, chosen_conditions
 from aliaug_edge.evaluation.detecting import all_pieces, default_workers, run_pieces, set_aside
@@ -53,7 +55,10 @@ def evaluate(
     if settings.max_defects:
         few = settings.max_defects
         folds = tuple(with_fewer(fold, few, settings.data, settings.seed) for fold in folds)
-    folds = tuple(with_fewer_goods(fold, MOST_GOODS, MOST_TEST_GOODS) for fold in folds)
+    whole = folds
+    folds = tuple(with_fewer_goods(fold, MOST_GOODS, MOST_TEST_GOODS) for fold in whole)
+    notes = [*_data_notes(settings), *_left_out(whole, folds)]
+    say_notes(notes, settings.data, say)
     _check_leaks(settings, folds, say)
     _check_bundle(settings, folds, conditions)
     with lock.exclusive(out):
@@ -65,6 +70,7 @@ def evaluate(
                 conditions,
                 _detector_document(settings),
                 generator_document(settings, folds[0]),
+                notes,
             ),
         )
         say(f"{out}: the protocol is declared; {_amount(settings, folds, conditions)}")
@@ -82,6 +88,32 @@ def evaluate(
         raise AliAugError(_without(lost, out / REPORT))
     document: dict[str, Any] = json.loads((out / RESULTS).read_text(encoding="utf-8"))
     return document
+
+
+def _data_notes(settings: EvaluationSettings) -> list[str]:
+    dataset = load_dataset(
+        settings.data,
+        groups=settings.groups,
+        pool=settings.pool,
+        seed=settings.seed,
+        classes=settings.classes,
+    )
+    notes = data_notes(dataset)
+    groups = settings.groups
+    return [n.replace(str(groups), groups.name) for n in notes] if groups else notes
+
+
+def _left_out(whole: Sequence[Fold], folds: Sequence[Fold]) -> list[str]:
+    """Notes on good photos beyond what takes part."""
+    return [
+        f"fold {fold.number}: {len(taken)} of {len(there)} good photos {use}"
+        for before, fold in zip(whole, folds, strict=True)
+        for there, taken, use in (
+            (before.train_good, fold.train_good, "are learned from"),
+            (before.test_good, fold.test_good, "are tried on"),
+        )
+        if len(taken) < len(there)
+    ]
 
 
 def _check_leaks(settings: EvaluationSettings, folds: Sequence[Fold], say: Say) -> None:

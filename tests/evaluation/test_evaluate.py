@@ -18,6 +18,7 @@ from aliaug_edge.cli.evaluate import evaluate as command
 from aliaug_edge.data.procedural import render_pair
 from aliaug_edge.errors import AliAugError, DataError, OutputError
 from aliaug_edge.evaluation import detecting
+from aliaug_edge.evaluation import run as running
 from aliaug_edge.evaluation.detecting import shrunk
 from aliaug_edge.evaluation.folds import evaluation_folds
 from aliaug_edge.evaluation.photos import Photo
@@ -80,6 +81,21 @@ def test_each_run_scores_every_test_photo_once(finished):
         assert sorted(image.name for image in run.images) == expected
         assert run.failed is None
         assert all((image.ap is None) == (image.defect_class == "good") for image in run.images)
+
+
+def test_what_should_be_known_of_the_data_is_said_and_declared(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "MOST_TEST_GOODS", 2)
+    said: list[str] = []
+    with pytest.raises(OutputError), lock.exclusive(tmp_path / "out"):  # stops where it would begin
+        evaluate(settings, tmp_path / "out", workers=1, say=said.append)
+    assert any(line.startswith("note: no split.json: 70%") for line in said)
+    assert "note: fold 0: 2 of 3 good photos are tried on" in said
+
+
+def test_notes_stand_in_the_protocol_without_the_machine_s_paths(finished, data):
+    notes = json.loads((finished / "protocol.json").read_text())["notes"]
+    assert any(note.startswith("no split.json: 70%") for note in notes)
+    assert not any(str(data) in note for note in notes)
 
 
 def test_no_train_photo_is_tried_on(finished):
