@@ -117,6 +117,8 @@ def declare(out: Path, protocol: dict[str, Any]) -> None:
         except ValueError as error:
             raise OutputError(f"{path} is not JSON ({error}); choose another folder") from error
         now = json.loads(files.json_text(protocol))
+        for document in (before, now):
+            document.pop("notes", None)  # a file that nobody reads binds nobody
         if before != now:
             changed = ", ".join(sorted(k for k in now if before.get(k) != now[k]))
             raise OutputError(

@@ -155,6 +155,17 @@ def test_photos_that_changed_since_the_protocol_are_refused(finished, settings, 
         evaluate(replace(settings, data=other), finished, workers=1, say=quietly)
 
 
+def test_a_new_file_that_nobody_reads_does_not_stop_an_evaluation_from_going_on(
+    finished, settings, data, tmp_path
+):
+    other, out = tmp_path / "parts", tmp_path / "evaluation"
+    shutil.copytree(data, other)
+    shutil.copytree(finished, out)
+    (other / "train" / "readme.txt").write_text("mine")
+    evaluate(replace(settings, data=other), out, workers=1, say=quietly)
+    assert contents(out) == contents(finished)
+
+
 def test_a_folder_with_something_else_in_it_is_left_alone(settings, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(OutputError, match="is not an evaluation"):
