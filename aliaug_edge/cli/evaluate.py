@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from aliaug_edge.cli.require import require
+from aliaug_edge.cli.termination import ending_on_sigterm
 
 NEEDS = ("torch", "diffusers", "peft", "onnx", "onnxruntime", "scipy")
 QUICK_SEEDS, QUICK_DETECTOR_STEPS, QUICK_GENERATOR_STEPS = 1, 150, 40
@@ -77,7 +78,8 @@ def evaluate(
     )
     if quick:
         _say(NOTHING_DECIDED)
-    document = run(settings, out, workers=workers or None, say=_say)
+    with ending_on_sigterm():
+        document = run(settings, out, workers=workers or None, say=_say)
     typer.echo(files.json_text(document).rstrip() if as_json else table_text(document))
     _say(f"saved {out}; look at {out / 'report.html'}")
 

@@ -104,6 +104,8 @@ def _on_data(
 ) -> Trial:
     from dataclasses import replace
 
+    from aliaug_edge.data.notes import data_notes, say_notes
+    from aliaug_edge.data.reader import load_dataset
     from aliaug_edge.evaluation.judging.real_trial import (
         QUICK,
         RealTrialSettings,
@@ -112,6 +114,8 @@ def _on_data(
     from aliaug_edge.evaluation.judging.sides import read_sides
 
     pool, judge_pool = pools
+    dataset = load_dataset(data, groups=groups, pool=pool, seed=seed, classes=classes)
+    say_notes(data_notes(dataset), data, _say)
     sides = read_sides(
         data, pool=pool, judge_pool=judge_pool, groups=groups, classes=classes, seed=seed
     )

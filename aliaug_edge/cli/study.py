@@ -8,6 +8,8 @@ from typing import Annotated, Optional
 import typer
 
 from aliaug_edge.cli.require import require
+from aliaug_edge.cli.termination import ending_on_sigterm
+from aliaug_edge.errors import AliAugError
 from aliaug_edge.extras import EXPORT, EXPORT_EXTRAS, TRAIN
 
 NAMES = "mask-size, steps, lora, ablations, data-size or real-synthetic."
@@ -43,6 +45,10 @@ def study(
 ) -> None:
     """Ask one question about the method; resumable, with table, JSON and charts."""
     if name in EXPORTING:
+        if size is not None:
+            raise AliAugError(
+                f"study {name} evaluates detectors, with the generator's own window; drop --size"
+            )
         require((*EXPORT, "scipy"), EXPORT_EXTRAS)
     require(STUDY_NEEDS, "train,cpu")
     from dataclasses import replace
@@ -68,7 +74,8 @@ def study(
         quick=quick,
         budget=budget,
     )
-    document = run_study(name, settings, out, _say)
+    with ending_on_sigterm():
+        document = run_study(name, settings, out, _say)
     if as_json:
         typer.echo(json_text(document), nl=False)
     else:

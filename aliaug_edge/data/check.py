@@ -15,12 +15,12 @@ from aliaug_edge import imaging
 from aliaug_edge.data.check_report import QUANTILES, CheckReport, ClassReport
 from aliaug_edge.data.leftovers import leftovers
 from aliaug_edge.data.load import pair_faults
+from aliaug_edge.data.notes import dim_notes
 from aliaug_edge.data.reader import read_dataset
 from aliaug_edge.data.samples import GOOD, Dataset, Sample
 from aliaug_edge.data.splits import TEST, TRAIN
 from aliaug_edge.errors import DataError
 
-TWELVE_BIT = 4096
 _Peaks = tuple[tuple[Path, int], ...]
 
 
@@ -142,7 +142,13 @@ def _report(
         smallest_hw=sizes[0] if sizes else None,
         largest_hw=sizes[-1] if sizes else None,
         problems=tuple(dict.fromkeys((*dataset.problems, *faults, *leaks, *marked))),
-        notes=(*dataset.notes, *unread, *_dim(findings), *repeats, *marked_notes),
+        notes=(
+            *dataset.notes,
+            *unread,
+            *dim_notes(p for f in findings for p in f.peaks),
+            *repeats,
+            *marked_notes,
+        ),
     )
 
 
@@ -187,17 +193,6 @@ def _duplicates(findings: Iterable[_Finding]) -> tuple[list[str], list[str]]:
         if len(paths) > 1
     ]
     return leaks, repeats
-
-
-def _dim(findings: Iterable[_Finding]) -> list[str]:
-    """A note about photos whose 16 bits hold 12 or fewer, which leaves them nearly black."""
-    dim = [(path, peak) for f in findings for path, peak in f.peaks if 0 < peak < TWELVE_BIT]
-    return [
-        f"{len(dim)} photos have 16 bits but hold at most 12, e.g. {path}, whose largest sample is "
-        f"{peak} of 65535: read at full range it has {(peak + 128) // 257 + 1} grey levels; save "
-        "12-bit photos times 16, or with 8 bits"
-        for path, peak in dim[:1]
-    ]
 
 
 def _synthetic(findings: Iterable[_Finding]) -> tuple[list[str], list[str]]:

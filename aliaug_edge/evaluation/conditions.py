@@ -21,7 +21,8 @@ class Condition:
 
     `real`: it sees the real defects. `augment`: classic augmentation. `pool`: where synthetic
     defects come from, `ratio` of them per real one in every step. `carrier` and `blend` say how
-    generated ones are made, and are None for others.
+    generated ones are made, and are None for others; `bent`: under bent outlines, which pasted
+    defects cannot have.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Condition:
     ratio: float = 0.0
     carrier: str | None = None
     blend: str | None = None
+    bent: bool = True
 
 
 def all_conditions() -> tuple[Condition, ...]:
@@ -45,6 +47,7 @@ def all_conditions() -> tuple[Condition, ...]:
         *(_generated(carrier, 1.0, "feather", real=False) for carrier in CARRIERS),
         *(_generated(carrier, ratio, "feather") for carrier in CARRIERS for ratio in RATIOS),
         *(_generated("text", 1.0, blend) for blend in ("hard", "none")),
+        _generated("text", 2.0, "feather", bent=False),
     )
 
 
@@ -91,16 +94,20 @@ def _others(pool: Pool, title: str, ratios: Sequence[float]) -> list[Condition]:
     ]
 
 
-def _generated(carrier: str, ratio: float, blend: str, *, real: bool = True) -> Condition:
+def _generated(
+    carrier: str, ratio: float, blend: str, *, real: bool = True, bent: bool = True
+) -> Condition:
     kind = "nas" if real else "cas"
-    ending = "" if blend == "feather" else f"-{blend}"
+    ending = ("" if blend == "feather" else f"-{blend}") + ("" if bent else "-unbent")
     what = f"{ratio:g} generated per real one" if real else "generated defects only"
     return Condition(
         f"{kind}-{carrier}-{ratio:g}x{ending}",
-        f"{kind.upper()}: {what}, class by {carrier}, blend {blend}",
+        f"{kind.upper()}: {what}, class by {carrier}, blend {blend}"
+        + ("" if bent else ", outlines not bent"),
         real=real,
         pool="generated",
         ratio=ratio,
         carrier=carrier,
         blend=blend,
+        bent=bent,
     )

@@ -97,15 +97,20 @@ def with_fewer(fold: Fold, count: int, root: Path, seed: int) -> Fold:
     return replace(fold, train=few.defects(TRAIN))
 
 
-def with_fewer_goods(fold: Fold, most: int) -> Fold:
-    """`fold` with at most `most` good photos on either side, chosen by their names."""
+def with_fewer_goods(fold: Fold, most: int, most_test: int) -> Fold:
+    """`fold` with at most `most` good photos to learn from and `most_test` to be tried on, chosen
+    by their names."""
 
-    def chosen(samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
+    def chosen(samples: tuple[Sample, ...], count: int) -> tuple[Sample, ...]:
         ranked = sorted(samples, key=lambda s: hashlib.sha256(s.image_path.name.encode()).digest())
-        kept = {sample.image_path for sample in ranked[:most]}
+        kept = {sample.image_path for sample in ranked[:count]}
         return tuple(sample for sample in samples if sample.image_path in kept)
 
-    return replace(fold, train_good=chosen(fold.train_good), test_good=chosen(fold.test_good))
+    return replace(
+        fold,
+        train_good=chosen(fold.train_good, most),
+        test_good=chosen(fold.test_good, most_test),
+    )
 
 
 def is_small(fold: Fold) -> bool:

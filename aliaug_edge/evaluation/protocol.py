@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ DETECTORS = ("unet", "ultralytics")
 PHOTOS_PER_REAL = 40  # in a pool, per real photo with a defect: with 30 instead of 10 ours gained
 POOL_SIZE = (100, 800)
 QUICK_POOL_SIZE = 100
-POOL_BYTES = 1 << 30  # that a pool may take in memory, photos and masks; but the least is made
+POOL_BYTES = 1 << 30  # that a pool may take in memory, photos and masks
+FEWEST = 12  # are made however large the photos are
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,10 @@ def protocol_document(
     conditions: Sequence[Condition],
     detector: dict[str, Any],
     generator: dict[str, Any],
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The protocol as plain JSON data; `detector` and `generator` are their settings."""
+    """The protocol as plain JSON data; `detector` and `generator` are their settings, `notes` what
+    should be known of the data."""
     root = settings.data
     primary = _primary(conditions)
     return {
@@ -97,6 +100,7 @@ def protocol_document(
         "primary": {"metric": PRIMARY_METRIC, "contrast": primary},
         "secondary": _secondary(conditions, primary),
         "seed": settings.seed,
+        "notes": list(notes),
     }
 
 
@@ -113,6 +117,8 @@ def declare(out: Path, protocol: dict[str, Any]) -> None:
         except ValueError as error:
             raise OutputError(f"{path} is not JSON ({error}); choose another folder") from error
         now = json.loads(files.json_text(protocol))
+        for document in (before, now):
+            document.pop("notes", None)  # a file that nobody reads binds nobody
         if before != now:
             changed = ", ".join(sorted(k for k in now if before.get(k) != now[k]))
             raise OutputError(
@@ -127,12 +133,10 @@ def declare(out: Path, protocol: dict[str, Any]) -> None:
 
 def pool_size(fold: Fold, *, quick: bool) -> int:
     """Synthetic photos in each pool of a fold: fewer where the photos are large."""
-    if quick:
-        return QUICK_POOL_SIZE
     least, most = POOL_SIZE
     largest = max(imaging.pixel_count(sample.image_path) for sample in fold.train)
-    wanted = min(PHOTOS_PER_REAL * len(fold.train), most, POOL_BYTES // (4 * largest))
-    return max(wanted, least)
+    wanted = QUICK_POOL_SIZE if quick else max(least, min(PHOTOS_PER_REAL * len(fold.train), most))
+    return max(FEWEST, min(wanted, POOL_BYTES // (4 * largest)))
 
 
 def _primary(conditions: Sequence[Condition]) -> list[str]:
@@ -154,6 +158,16 @@ def _secondary(conditions: Sequence[Condition], primary: list[str]) -> list[list
     ours = next(condition for condition in conditions if condition.name == primary[0])
     alike = [c.name for c in conditions if c.pool == "copy-paste" and c.ratio == ours.ratio]
     pairs = [[ours.name, name] for name in alike if name != ours.name]
+    for plain in (c for c in conditions if not c.bent):  # what bending does, and what is left
+        twins = [
+            c for c in conditions if replace(plain, name=c.name, title=c.title, bent=True) == c
+        ]
+        pairs += [[twin.name, plain.name] for twin in twins]
+        pairs += [
+            [plain.name, c.name]
+            for c in conditions
+            if c.pool == "copy-paste" and c.ratio == plain.ratio
+        ]
     pairs += [[condition.name, BASELINE] for condition in conditions if condition.name != BASELINE]
     return [pair for pair in pairs if pair != primary]
 

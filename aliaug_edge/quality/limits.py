@@ -93,6 +93,14 @@ def judge(limits: Limits, defect_class: str, scores: Mapping[str, float]) -> Fin
     )
 
 
+def worst_excess(limits: Limits, defect_class: str, scores: Mapping[str, float]) -> float:
+    """How many spreads `scores` lie beyond the limit that they break by most; 0 where they hold
+    all."""
+    own = limits.sides.get(defect_class) or limits.sides.get(ANY, {})
+    known = ((limit, name, low) for (name, low), limit in own.items() if name in scores)
+    return max((limit.excess(scores[name], low) for limit, name, low in known), default=0.0)
+
+
 def document(limits: Limits) -> dict[str, Any]:
     """Plain JSON data of `limits`; `from_document` reads it."""
     return {

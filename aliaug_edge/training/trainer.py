@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor
 from aliaug_edge import appearances, files, fingerprints, imaging
 from aliaug_edge.bundle import MASKS
 from aliaug_edge.data.fewer import fewer_defects
+from aliaug_edge.data.notes import data_notes, say_notes
 from aliaug_edge.data.reader import load_dataset
 from aliaug_edge.data.samples import Dataset
 from aliaug_edge.errors import AliAugError
@@ -81,7 +83,7 @@ def _train(
         base = load_base(config.base)
         sha256 = base_sha256(base)
         check_base(run_dir, config.base, sha256)
-        source = _load_source(config, dataset or _read(config), progress)
+        source = _load_source(config, dataset or _read(config, progress), progress)
         torch.manual_seed(config.seed)
         generator = generator_from(
             base, config.conditioning, skips=config.skips, noise=config.noise
@@ -97,14 +99,17 @@ def _train(
     return run_dir
 
 
-def _read(config: TrainConfig) -> Dataset:
-    return load_dataset(
+def _read(config: TrainConfig, progress: bool) -> Dataset:
+    dataset = load_dataset(
         Path(config.data),
         groups=Path(config.groups) if config.groups else None,
         pool=config.pool,
         seed=config.seed,
         classes=config.classes,
     )
+    if progress:
+        say_notes(data_notes(dataset), dataset.root, lambda line: print(line, file=sys.stderr))
+    return dataset
 
 
 def _load_source(config: TrainConfig, dataset: Dataset, progress: bool) -> DefectSource:

@@ -13,12 +13,14 @@ from PIL import Image
 from support.bases import write_base, write_dataset
 from support.commands import run_command
 
-from aliaug_edge import files
+from aliaug_edge import files, lock
 from aliaug_edge.cli.evaluate import evaluate as command
 from aliaug_edge.data.procedural import render_pair
 from aliaug_edge.errors import AliAugError, DataError, OutputError
 from aliaug_edge.evaluation import detecting
+from aliaug_edge.evaluation import run as running
 from aliaug_edge.evaluation.detecting import shrunk
+from aliaug_edge.evaluation.folds import evaluation_folds
 from aliaug_edge.evaluation.photos import Photo
 from aliaug_edge.evaluation.protocol import EvaluationSettings
 from aliaug_edge.evaluation.results import load_run, run_path
@@ -81,6 +83,21 @@ def test_each_run_scores_every_test_photo_once(finished):
         assert all((image.ap is None) == (image.defect_class == "good") for image in run.images)
 
 
+def test_what_should_be_known_of_the_data_is_said_and_declared(settings, tmp_path, monkeypatch):
+    monkeypatch.setattr(running, "MOST_TEST_GOODS", 2)
+    said: list[str] = []
+    with pytest.raises(OutputError), lock.exclusive(tmp_path / "out"):  # stops where it would begin
+        evaluate(settings, tmp_path / "out", workers=1, say=said.append)
+    assert any(line.startswith("note: no split.json: 70%") for line in said)
+    assert "note: fold 0: 2 of 3 good photos are tried on" in said
+
+
+def test_notes_stand_in_the_protocol_without_the_machine_s_paths(finished, data):
+    notes = json.loads((finished / "protocol.json").read_text())["notes"]
+    assert any(note.startswith("no split.json: 70%") for note in notes)
+    assert not any(str(data) in note for note in notes)
+
+
 def test_no_train_photo_is_tried_on(finished):
     fold = json.loads((finished / "protocol.json").read_text())["folds"][0]
     learned = {row["group"] for row in [*fold["train"], *fold["train_good"]]}
@@ -138,6 +155,17 @@ def test_photos_that_changed_since_the_protocol_are_refused(finished, settings, 
         evaluate(replace(settings, data=other), finished, workers=1, say=quietly)
 
 
+def test_a_new_file_that_nobody_reads_does_not_stop_an_evaluation_from_going_on(
+    finished, settings, data, tmp_path
+):
+    other, out = tmp_path / "parts", tmp_path / "evaluation"
+    shutil.copytree(data, other)
+    shutil.copytree(finished, out)
+    (other / "train" / "readme.txt").write_text("mine")
+    evaluate(replace(settings, data=other), out, workers=1, say=quietly)
+    assert contents(out) == contents(finished)
+
+
 def test_a_folder_with_something_else_in_it_is_left_alone(settings, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(OutputError, match="is not an evaluation"):
@@ -180,6 +208,34 @@ def test_a_detector_that_diverges_is_a_result_and_the_others_go_on(settings, tmp
     assert failed.failed == "diverged before step 50: loss nan"
     assert failed.images == ()
     assert "diverged" in files.json_text(document)
+
+
+def test_without_a_generator_all_else_is_done_and_reported_and_the_rest_when_there_is_one(
+    settings, tmp_path
+):
+    base, out = tmp_path / "base", tmp_path / "out"
+    base.mkdir()
+    chosen = replace(
+        settings,
+        conditions=("classic", "copy-paste-1x", "nas-text-1x"),
+        seeds=1,
+        base=str(base),
+        quick=True,
+    )
+    with pytest.raises(AliAugError, match=r"generated-text-feather of fold 0: base .*start again"):
+        evaluate(chosen, out, workers=1, say=quietly)
+    document = json.loads((out / "results.json").read_text())
+    levels = {row["name"]: row["ap"] for row in document["conditions"]}
+    assert levels["classic"] and levels["copy-paste-1x"] and levels["nas-text-1x"] is None
+    (discarded,) = document["discarded"]
+    assert discarded["why"].startswith("no pool: base ")
+    assert "no pool: base" in (out / "report.html").read_text()
+    write_base(base)
+    before = contents(out / "runs" / "fold-0" / "classic")
+    again = evaluate(chosen, out, workers=1, say=quietly)
+    assert not again["discarded"]
+    assert {row["name"]: row["runs"]["done"] for row in again["conditions"]}["nas-text-1x"] == 1
+    assert contents(out / "runs" / "fold-0" / "classic") == before
 
 
 def test_a_bundle_cannot_serve_two_folds(settings, tmp_path):
@@ -236,6 +292,30 @@ def test_our_generator_is_trained_on_the_train_side_and_evaluated(data, tmp_path
     assert not tried & set(known.names)
     assert learned.is_dir()
     assert document["conditions"]
+
+
+def test_a_second_evaluation_in_the_same_folder_is_refused_while_the_first_runs(settings, tmp_path):
+    with (
+        lock.exclusive(tmp_path / "out"),
+        pytest.raises(OutputError, match="another run is writing to"),
+    ):
+        evaluate(settings, tmp_path / "out", workers=1, say=quietly)
+    assert not list((tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize(("free", "workers"), [(None, 6), (1 << 20, 1), (9 << 29, 4), (1 << 40, 6)])
+def test_there_are_as_many_workers_as_cores_and_memory_allow(settings, monkeypatch, free, workers):
+    folds = evaluation_folds(settings.data, exchange=False)
+    monkeypatch.setattr(detecting.os, "sched_getaffinity", lambda _: set(range(6)))
+    monkeypatch.setattr(detecting, "_free_bytes", lambda: free)
+    assert detecting.default_workers(settings, folds) == workers
+
+
+def test_free_memory_is_what_the_system_says_and_unknown_where_it_says_nothing(tmp_path):
+    path = tmp_path / "meminfo"
+    assert detecting._free_bytes(path) is None
+    path.write_text("MemTotal: 900 kB\nMemAvailable:   512 kB\n")
+    assert detecting._free_bytes(path) == 512 * 1024
 
 
 def test_the_command_refuses_what_it_cannot_do(data, tmp_path):

@@ -246,10 +246,10 @@ def test_good_photos_beyond_the_limit_are_left_out_by_name_and_not_by_order(tmp_
         for number in range(20)
     )
     fold = Fold(0, (), (), goods, goods[:3])
-    fewer = with_fewer_goods(fold, 5)
+    fewer = with_fewer_goods(fold, 5, 3)
     assert len(fewer.train_good) == 5
     assert fewer.test_good == goods[:3]
-    turned = with_fewer_goods(Fold(0, (), (), goods[::-1], ()), 5)
+    turned = with_fewer_goods(Fold(0, (), (), goods[::-1], ()), 5, 3)
     assert set(turned.train_good) == set(fewer.train_good)
     assert [goods.index(s) for s in fewer.train_good] == sorted(
         goods.index(s) for s in fewer.train_good

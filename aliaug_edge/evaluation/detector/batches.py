@@ -42,6 +42,14 @@ class CropPlan:
         return round(self.real * ratio)
 
 
+@dataclass(frozen=True, eq=False)
+class Dice:
+    """`where` chooses crops, the same numbers for each; `how` varies them, or is not asked."""
+
+    where: np.random.Generator
+    how: np.random.Generator
+
+
 class LessonCrops:
     """Draws batches from a lesson; a batch depends on the lesson, the seed and the step alone."""
 
@@ -56,31 +64,35 @@ class LessonCrops:
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Images (B, 3, S, S) in about [-1, 1] and masks (B, 1, S, S) of 0 and 1.
 
-        Real and good crops are drawn before synthetic ones and by a generator of their own, so that
-        every condition sees the same of them.
+        Real, good and synthetic crops each have generators of their own, one for what is seen and
+        one for how it is varied, so that every condition sees the same real and good crops.
         """
-        rng = np.random.default_rng((self.seed, step, 0))
-        drawn = [self._defect(self.real, rng) for _ in range(self.plan.real if self.real else 0)]
-        drawn += [self._good(rng) for _ in range(self.plan.good)]
-        rng = np.random.default_rng((self.seed, step, 1))
+
+        def dice(kind: int) -> Dice:
+            where, how = (np.random.default_rng((self.seed, step, kind, use)) for use in (0, 1))
+            return Dice(where, how)
+
+        real, good, made = dice(0), dice(1), dice(2)
+        drawn = [self._defect(self.real, real) for _ in range(self.plan.real if self.real else 0)]
+        drawn += [self._good(good) for _ in range(self.plan.good)]
         added = self.plan.synthetic(self.lesson.ratio) if self.synthetic else 0
-        drawn += [self._defect(self.synthetic, rng) for _ in range(added)]
+        drawn += [self._defect(self.synthetic, made) for _ in range(added)]
         return torch.stack([i for i, _ in drawn]), torch.stack([m for _, m in drawn])
 
-    def _defect(
-        self, by_class: Sequence[Sequence[_Held]], rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def _defect(self, by_class: Sequence[Sequence[_Held]], dice: Dice) -> tuple[Tensor, Tensor]:
+        rng = dice.where
         photos = by_class[int(rng.integers(len(by_class)))]
         held = photos[int(rng.integers(len(photos)))]
         at = int(held.places[int(rng.integers(len(held.places)))])
         width = held.mask.shape[1]
         shift = rng.uniform(-OFF_CENTRE, OFF_CENTRE, 2) * self.plan.side
-        return self._crop(held, (at // width + shift[0], at % width + shift[1]), rng)
+        return self._crop(held, (at // width + shift[0], at % width + shift[1]), dice.how)
 
-    def _good(self, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    def _good(self, dice: Dice) -> tuple[Tensor, Tensor]:
+        rng = dice.where
         held = self.good[int(rng.integers(len(self.good)))]
         height, width = held.mask.shape
-        return self._crop(held, (rng.uniform(0, height), rng.uniform(0, width)), rng)
+        return self._crop(held, (rng.uniform(0, height), rng.uniform(0, width)), dice.how)
 
     def _crop(
         self, held: _Held, centre: tuple[float, float], rng: np.random.Generator

@@ -12,7 +12,8 @@ mean over the IoU thresholds 0.50, 0.55 … 0.95. The 100 surest predictions of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,16 +39,37 @@ def mask_map(
     defects; good photos belong in, what is found there is wrong. A pixel is predicted where its
     score is at least `threshold`. Raises ValueError if the two differ in number or in a size.
     """
-    confidences, hits, wanted = [np.zeros(0)], [np.zeros((IOU_THRESHOLDS.size, 0), np.bool_)], 0
-    for scores, truth in zip(predictions, truths, strict=True):
-        confidence, ious = overlaps(scores, truth, threshold)
-        confidences.append(confidence)
-        hits.append(matched(ious))
-        wanted += ious.shape[1]
+    return map_of(
+        [photo_instances(s, t, threshold) for s, t in zip(predictions, truths, strict=True)]
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoInstances:
+    """What a photo adds to mAP: `confidence` (P,) of its predicted instances, surest first,
+    whether each is right at every threshold, `hits` (10, P), and the number of true ones."""
+
+    confidence: Floats
+    hits: Bools
+    wanted: int
+
+
+def photo_instances(
+    scores: NDArray[np.float32], truth: NDArray[np.uint8], threshold: float
+) -> PhotoInstances:
+    """Those of one photo; arguments as those of `mask_map`. Raises ValueError if sizes differ."""
+    confidence, ious = overlaps(scores, truth, threshold)
+    return PhotoInstances(confidence, matched(ious), ious.shape[1])
+
+
+def map_of(photos: Sequence[PhotoInstances]) -> tuple[float, float] | None:
+    """(mAP50-95, mAP50) of all photos together; None where none holds a true instance."""
+    wanted = sum(photo.wanted for photo in photos)
     if not wanted:
         return None
-    order = np.argsort(-np.concatenate(confidences), kind="stable")
-    aps = [interpolated_ap(hit[order], wanted) for hit in np.concatenate(hits, axis=1)]
+    order = np.argsort(-np.concatenate([photo.confidence for photo in photos]), kind="stable")
+    hits = np.concatenate([photo.hits for photo in photos], axis=1)
+    aps = [interpolated_ap(hit[order], wanted) for hit in hits]
     return float(np.mean(aps)), aps[0]
 
 

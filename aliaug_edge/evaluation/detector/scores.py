@@ -75,6 +75,15 @@ def histogram(maps: Iterable[tuple[Scores, Bools]]) -> Histogram:
     return Histogram(positive, negative)
 
 
+def sum_of(histograms: Iterable[Histogram]) -> Histogram:
+    """The histogram of all pixels together."""
+    positive, negative = np.zeros(BINS, np.int64), np.zeros(BINS, np.int64)
+    for one in histograms:
+        positive += one.positive
+        negative += one.negative
+    return Histogram(positive, negative)
+
+
 def score_photo(photo: Photo, scores: Scores, threshold: float) -> ImageScore:
     """How well `scores` (H, W) mark the defect of `photo`."""
     truth = photo.mask > 0

@@ -65,6 +65,12 @@ class YoloSettings:
     epoch: EpochPlan = field(default_factory=EpochPlan)
 
 
+def settings_for(steps: int) -> YoloSettings:
+    """The plan that trains `steps` steps, in epochs of about a hundred."""
+    epochs = max(1, round(steps / EpochPlan.steps))
+    return YoloSettings(epochs=epochs, epoch=EpochPlan(steps=max(1, round(steps / epochs))))
+
+
 def ultralytics_detector(settings: YoloSettings | None = None) -> Detector:
     """A `Detector` that trains a YOLO-seg model; that it can be had is looked at here, not later.
 

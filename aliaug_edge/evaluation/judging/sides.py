@@ -42,7 +42,9 @@ def read_sides(
     """
     folds = [
         with_fewer_goods(
-            first_fold(data, groups=groups, pool=name, seed=seed, classes=classes), MOST_GOODS
+            first_fold(data, groups=groups, pool=name, seed=seed, classes=classes),
+            MOST_GOODS,
+            MOST_GOODS,
         )
         for name in (judge_pool, pool)
     ]

@@ -8,8 +8,8 @@ bent with them, which makes pasted defects worse (`docs/evaluation.md`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,8 +40,8 @@ from aliaug_edge.mask_bank import shape_at
 
 LEAST_AREA = 0.01  # of the photo's largest component; what is smaller is a speck, no defect
 LEAST_PIXELS = 4
-DEFECTS_TRIED = 5  # of a class, one after another
 GOODS_TRIED = 5  # good photos that one defect is offered to
+Note = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,23 +78,45 @@ class _Defect:
     severity: float
 
 
+@dataclass(frozen=True, eq=False)
+class _Turn:
+    """The defects of a class, `order` endlessly; `homeless` are those that found no place."""
+
+    defects: Sequence[_Defect]
+    order: Iterator[_Defect]
+    homeless: list[_Defect] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[_Defect]:
+        """One after another, while there are any that may find a place."""
+        while len(self.homeless) < len(self.defects):
+            if (defect := next(self.order)) not in self.homeless:
+                yield defect
+
+
 def plan_placements(
-    defects: Sequence[Photo], goods: Sequence[Photo], count: int, seed: int
+    defects: Sequence[Photo],
+    goods: Sequence[Photo],
+    count: int,
+    seed: int,
+    note: Note | None = None,
 ) -> list[Placement]:
     """`count` placements; equal arguments give equal bytes, a larger count begins with the same.
 
     Classes take turns, and within a class every component of its photos' masks is used evenly;
-    good photos come in random order, all of them before any comes again.
+    good photos come in random order, all of them before any comes again. What a photo's border had
+    cut meets a border again, or lies anywhere and turned where the good parts reach no border. A
+    defect that finds no place even so is passed over for good; `note` is called with a line that
+    counts these.
 
     Raises:
         DataError: no defects, or no good photos.
-        PlacementError: defect after defect of a class finds no place on any of the good photos
-            that they are offered to; a single one that does not is passed over.
+        PlacementError: no defect of a class finds a place on the good photos it is offered to.
     """
     require_goods(goods, "placements")
     real = _by_class(defects)
     turns = {
-        name: in_turn(items, _rng(seed, "defects", name)) for name, items in sorted(real.items())
+        name: _Turn(items, in_turn(items, _rng(seed, "defects", name)))
+        for name, items in sorted(real.items())
     }
     surfaces = in_turn(goods, _rng(seed, "goods"))
     names = list(turns)
@@ -103,6 +125,12 @@ def plan_placements(
         rng = _rng(seed, "placement", index)
         turn = turns[names[index % len(names)]]
         placements.append(_next(f"placement/{index:06d}", turn, surfaces, rng))
+    homeless = [defect for turn in turns.values() for defect in turn.homeless]
+    if homeless and note is not None:
+        note(
+            f"{len(homeless)} of {sum(map(len, real.values()))} defects find no place on the good "
+            f"photos and are left out of what is made, the first at {_where(homeless[0])}"
+        )
     return placements
 
 
@@ -147,28 +175,37 @@ def _ranked(items: list[_Defect]) -> list[_Defect]:
     ]
 
 
-def _next(
-    name: str, turn: Iterator[_Defect], surfaces: Iterator[Photo], rng: np.random.Generator
-) -> Placement:
-    """The first of the next defects that finds a place."""
-    for _ in range(DEFECTS_TRIED):
-        defect = next(turn)
-        if (found := _somewhere(name, defect, surfaces, rng)) is not None:
-            return found
+def _next(name: str, turn: _Turn, surfaces: Iterator[Photo], rng: np.random.Generator) -> Placement:
+    """The first of the next defects that finds a place, at borders if it belongs there."""
+    for defect in turn:
+        for borders in dict.fromkeys((defect.borders, "")):
+            found = _somewhere(name, defect, borders, surfaces, rng)
+            if found is not None:
+                return found
+        turn.homeless.append(defect)
+    last = turn.homeless[-1]
     raise PlacementError(
-        f"{DEFECTS_TRIED} defects in turn, the last at {defect.box.left}, {defect.box.top} of "
-        f"{defect.photo.name}, find no place on {GOODS_TRIED} good photos each; are they of the "
-        "same product, and as large?"
+        f"{last.photo.defect_class}: none of {len(turn.defects)} defects, the last at "
+        f"{_where(last)}, finds a place on {GOODS_TRIED} good photos; are they of the same "
+        "product, and as large?"
     )
 
 
+def _where(defect: _Defect) -> str:
+    return f"{defect.box.left}, {defect.box.top} of {defect.photo.name}"
+
+
 def _somewhere(
-    name: str, defect: _Defect, surfaces: Iterator[Photo], rng: np.random.Generator
+    name: str,
+    defect: _Defect,
+    borders: str,
+    surfaces: Iterator[Photo],
+    rng: np.random.Generator,
 ) -> Placement | None:
-    """`defect` on the first of the next good photos that has room for it."""
+    """`defect`, at `borders` if any, on the first of the next good photos that has room for it."""
     for _ in range(GOODS_TRIED):
         good = next(surfaces)
-        placed = _on(good.image.shape, good.part, defect, rng)
+        placed = _on(good.image.shape, good.part, defect, borders, rng)
         if placed is not None:
             source, level = defect.photo, defect.level
             return Placement(
@@ -178,12 +215,16 @@ def _somewhere(
 
 
 def _on(
-    shape_hwc: tuple[int, ...], part: Bools, defect: _Defect, rng: np.random.Generator
+    shape_hwc: tuple[int, ...],
+    part: Bools,
+    defect: _Defect,
+    borders: str,
+    rng: np.random.Generator,
 ) -> tuple[UInt8, UInt8, UInt8] | None:
     """Mask (H, W), bent mask and patch (H, W, 3) of `defect` on `part` (H, W), shrunk when there is
     no room; None when even then there is none."""
-    pose = drawn_pose(defect.borders, rng)
-    borders = carried_borders(defect.borders, pose)
+    pose = drawn_pose(borders, rng)
+    borders = carried_borders(borders, pose)
     for _ in range(SHRINKINGS):
         carried, pixels = carried_defect(defect.photo.image, defect.shape, defect.box, pose)
         pose = replace(pose, scale=pose.scale * SHRINK)

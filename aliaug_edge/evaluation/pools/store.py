@@ -1,6 +1,6 @@
 """A pool of synthetic photos on disk.
 
-FOLDER/index.json          names, classes and groups, in the pool's order
+FOLDER/index.json          names, classes and groups, in the pool's order; notes if there are any
 FOLDER/images/000000.png   marked as synthetic
 FOLDER/masks/000000.png
 """
@@ -8,7 +8,7 @@ FOLDER/masks/000000.png
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ INDEX = "index.json"
 IMAGES, MASKS = "images", "masks"
 
 
-def save_pool(photos: Sequence[Photo], folder: Path) -> None:
-    """Write `photos` to `folder`, whole or not at all; equal photos give equal bytes.
+def save_pool(photos: Sequence[Photo], folder: Path, notes: Sequence[str] = ()) -> None:
+    """Write `photos` to `folder`, whole or not at all; equal photos give equal bytes. `notes` are
+    lines for whoever opens the index.
 
     Raises:
         OutputError: `folder` holds something already, or cannot be written.
@@ -41,11 +42,17 @@ def save_pool(photos: Sequence[Photo], folder: Path) -> None:
             }
             for number, photo in enumerate(photos)
         ]
-        files.write_json(staged / INDEX, {"schema": SCHEMA, "photos": rows})
+        said = {"notes": list(notes)} if notes else {}
+        files.write_json(staged / INDEX, {"schema": SCHEMA, **said, "photos": rows})
 
 
-def load_pool(folder: Path) -> list[Photo]:
-    """The photos that `save_pool` wrote, byte for byte and in their order.
+def _as_it_is(photo: Photo) -> Photo:
+    return photo
+
+
+def load_pool(folder: Path, fitted: Callable[[Photo], Photo] = _as_it_is) -> list[Photo]:
+    """The photos that `save_pool` wrote, byte for byte and in their order; each is `fitted` as it
+    is read, so that large ones need not be in memory together.
 
     Raises:
         DataError: the folder is missing or is no pool, or a file of it is missing, damaged or
@@ -55,7 +62,9 @@ def load_pool(folder: Path) -> list[Photo]:
         document = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         if document["schema"] != SCHEMA:
             raise ValueError(f"schema {document['schema']!r}, expected {SCHEMA}")
-        return [_photo(folder, number, row) for number, row in enumerate(document["photos"])]
+        return [
+            fitted(_photo(folder, number, row)) for number, row in enumerate(document["photos"])
+        ]
     except (AliAugError, OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{folder} is not a whole pool of synthetic photos "

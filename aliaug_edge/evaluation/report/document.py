@@ -164,7 +164,9 @@ def _ratio_curves(
     curves: dict[str, list[Document]] = {}
     for condition, row in zip(conditions, rows, strict=True):
         if condition.real and condition.pool != "none" and row["ap"]:
-            name = ", ".join(filter(None, (condition.pool, condition.carrier, condition.blend)))
+            outlines = None if condition.bent else "not bent"
+            kind = (condition.pool, condition.carrier, condition.blend, outlines)
+            name = ", ".join(filter(None, kind))
             point = {key: row["ap"][key] for key in ("mean", "low", "high")}
             curves.setdefault(name, []).append(
                 {"ratio": condition.ratio, "condition": condition.name, **point}

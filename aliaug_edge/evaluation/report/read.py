@@ -151,6 +151,7 @@ def _condition(row: Mapping[str, Any]) -> Condition:
         ratio=float(row["ratio"]),
         carrier=row["carrier"],
         blend=row["blend"],
+        bent=bool(row.get("bent", True)),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from aliaug_edge import lock
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.evaluation.studies.ablations import ablations
 from aliaug_edge.evaluation.studies.detecting import data_size, real_synthetic
@@ -30,7 +31,7 @@ def run_study(name: str, settings: StudySettings, out: Path, say: Say) -> Docume
 
     Raises:
         AliAugError: no such study, a run was given to one that trains its own, or `out` holds
-            another study; and whatever the study raises.
+            another study or is in use; and whatever the study raises.
     """
     if name not in STUDIES:
         raise AliAugError(f"unknown study {name!r}: expected one of {', '.join(STUDIES)}")
@@ -39,7 +40,8 @@ def run_study(name: str, settings: StudySettings, out: Path, say: Say) -> Docume
             f"study {name} trains runs of its own; drop --run, which is for "
             f"{' and '.join(OF_ONE_RUN)}"
         )
-    parts = claim(out, name, settings)
-    document = document_of(STUDIES[name](settings, parts, say), settings)
-    write_report(document, out)
+    with lock.exclusive(out):
+        parts = claim(out, name, settings)
+        document = document_of(STUDIES[name](settings, parts, say), settings)
+        write_report(document, out)
     return document

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from aliaug_edge.errors import AliAugError
+from aliaug_edge.evaluation.detector import batches
 from aliaug_edge.evaluation.detector.base import DetectorDivergedError, Lesson
 from aliaug_edge.evaluation.detector.batches import CropPlan, LessonCrops
 from aliaug_edge.evaluation.detector.fit import FitSettings, fit, segmentation_loss, unet_detector
@@ -114,6 +115,22 @@ def test_synthetic_crops_are_added_and_never_take_a_real_ones_place():
     assert len(added[0]) == 6 + 6
     for before, after in zip(plain, added, strict=True):
         assert torch.equal(before, after[:6])
+
+
+@pytest.mark.parametrize("changes", [{"augment": False}, {"real": [], "ratio": 1.0}])
+def test_every_condition_sees_the_same_crops_of_the_photos_that_it_has(monkeypatch, changes):
+    seen: list[tuple[object, tuple[float, float]]] = []
+    whole = batches._cut
+
+    def noted(held, centre, window):
+        seen.append((held.pixels.tobytes(), centre))
+        return whole(held, centre, window)
+
+    monkeypatch.setattr(batches, "_cut", noted)
+    LessonCrops(LESSON, PLAN, 0).batch(3)
+    usual, seen[:] = list(seen), []
+    LessonCrops(replace(LESSON, **changes), PLAN, 0).batch(3)
+    assert seen == (usual if "real" not in changes else usual[PLAN.real :])
 
 
 def test_a_synthetic_only_lesson_sees_no_real_defect():

@@ -25,6 +25,7 @@ from aliaug_edge.evaluation.detector.ultralytics import (
     AUGMENTATIONS,
     FLOOR,
     YoloSettings,
+    settings_for,
     ultralytics_detector,
 )
 from aliaug_edge.evaluation.detector.yolo_folder import EpochPlan
@@ -84,6 +85,12 @@ def double(monkeypatch: pytest.MonkeyPatch) -> Double:
     double = Double()
     monkeypatch.setitem(sys.modules, "ultralytics", double)  # type: ignore[arg-type]
     return double
+
+
+@pytest.mark.parametrize(("steps", "plan"), [(1600, (16, 100)), (150, (2, 75)), (7, (1, 7))])
+def test_it_trains_as_many_steps_as_are_asked_for(steps, plan):
+    settings = settings_for(steps)
+    assert (settings.epochs, settings.epoch.steps) == plan
 
 
 def quick(**changes: Any) -> YoloSettings:

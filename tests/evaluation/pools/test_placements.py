@@ -105,9 +105,30 @@ def test_a_defect_larger_than_the_part_shrinks(defects, goods):
         assert placement.mask.any()
 
 
-def test_a_defect_that_belongs_to_a_border_is_refused_by_parts_that_reach_none(defects, plate):
-    with pytest.raises(PlacementError, match="find no place on 5 good photos each"):
-        plan_placements(defects[2:], [plate], 1, 0)
+def test_a_defect_cut_by_the_border_lies_anywhere_on_parts_that_reach_none(defects, plate):
+    part = plate.image.any(axis=2)
+    plan = plan_placements(defects[2:], [plate], 12, 0)
+    for placement in plan:
+        assert part[placement.mask > 0].mean() >= 0.95
+        assert np.count_nonzero(placement.mask) >= 40  # of 120 pixels, at most shrunk once or twice
+    widths = [np.ptp(np.flatnonzero(p.mask.any(axis=0))) for p in plan]
+    assert max(widths) > 12  # of 3 pixels, had it not been turned
+
+
+def test_what_finds_no_place_is_passed_over_and_counted_while_its_class_has_another(defects, goods):
+    tiny = replace(goods[0], image=goods[0].image[:8, :8], mask=goods[0].mask[:8, :8])
+    masks = np.zeros((2, 96, 120), np.uint8)
+    masks[0, 0:94, 60:63], masks[1, 30:36, 20:23] = 255, 255
+    long = replace(defects[2], name="long", mask=masks[0])
+    short = replace(defects[2], name="short", mask=masks[1])
+    said: list[str] = []
+    plan = plan_placements([long, short], [tiny], 9, 0, said.append)
+    assert {p.source.name for p in plan} == {"short"}
+    (line,) = said
+    assert line.startswith("1 of 2 defects find no place on the good photos")
+    assert line.endswith("the first at 60, 0 of long")
+    with pytest.raises(PlacementError, match=r"crack: none of 1 .* of long, finds"):
+        plan_placements([long], [tiny], 1, 0)
 
 
 def test_no_good_photos_and_no_defects_are_one_line_each(defects, goods):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from aliaug_edge.errors import DataError, OutputError
+from aliaug_edge.evaluation.detecting import shrunk
 from aliaug_edge.evaluation.pools.cutpaste import cutpaste
 from aliaug_edge.evaluation.pools.store import load_pool, save_pool
 from aliaug_edge.imaging import is_marked_synthetic
@@ -36,6 +37,19 @@ def test_equal_pools_are_equal_bytes_and_their_images_say_that_they_are_syntheti
     assert contents[0] == contents[1]
     assert len(contents[0]) == 2 * len(photos) + 1
     assert all(is_marked_synthetic(p) for p in sorted((tmp_path / "a/images").iterdir()))
+
+
+def test_notes_stand_in_the_index_and_do_not_disturb_the_photos(photos, tmp_path):
+    save_pool(photos, tmp_path / "pool", ["2 of 9 defects are left out"])
+    index = json.loads((tmp_path / "pool" / "index.json").read_text())
+    assert index["notes"] == ["2 of 9 defects are left out"]
+    assert len(load_pool(tmp_path / "pool")) == len(photos)
+
+
+def test_photos_are_fitted_one_at_a_time_as_they_are_read(photos, tmp_path):
+    save_pool(photos, tmp_path / "pool")
+    small = load_pool(tmp_path / "pool", lambda photo: shrunk(photo, 64))
+    assert [max(photo.image.shape) for photo in small] == [64] * len(photos)
 
 
 def test_an_empty_pool_is_a_pool(tmp_path):

@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.commands import run_command
 
+from aliaug_edge.cli.study import study as command
 from aliaug_edge.errors import AliAugError, DataError, OutputError
 from aliaug_edge.evaluation.studies.study import (
     FULL,
@@ -90,3 +92,11 @@ def test_over_seeds_mean_and_range_over_scenes_median_and_quartiles() -> None:
 
 def test_runs_of_a_row_stand_side_by_side() -> None:
     assert merged([{"a": [1.0]}, {"a": [2.0], "b": [3.0]}]) == {"a": [1.0, 2.0], "b": [3.0]}
+
+
+@pytest.mark.parametrize("name", ["data-size", "real-synthetic"])
+def test_a_size_that_would_be_ignored_is_refused(data_dir: Path, tmp_path: Path, name: str) -> None:
+    done = run_command(command, name, "--data", data_dir, "--out", tmp_path / "o", "--size", 64)
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"error: study {name} evaluates detectors")
+    assert not (tmp_path / "o").exists()
