@@ -77,8 +77,8 @@ def measure(settings: Settings, seconds: float, end: Callable[[], Any]) -> int:
 
     def speak() -> None:
         once.acquire()  # for good: whoever is second waits for the end
-        print("\n".join(table.lines(results)))
-        print(table.json_line(results), flush=True)
+        budget.say("\n".join(table.lines(results)))
+        budget.say(table.json_line(results), last=True)
 
     try:
         with budget.last_word(speak, end):
@@ -93,18 +93,18 @@ def measure(settings: Settings, seconds: float, end: Callable[[], Any]) -> int:
 
 
 def _run(budget: Budget, settings: Settings, results: dict[str, Any]) -> None:
-    print("loading libraries", flush=True)
+    budget.say("loading libraries")
     budget.attempt("loading libraries", subjects.load_libraries, LOADING_S)
     found = budget.attempt("the card", lambda: card.read_card(settings), 60)
     if found is not None:
         results["card"] = found
-        print("\n".join(card.card_lines(found)), flush=True)
+        budget.say("\n".join(card.card_lines(found)))
     smallest, side = min(settings.sizes), settings.sizes[0]
     tiny = budget.attempt("the tiny bundle", lambda: subjects.tiny(settings), 60)
     if tiny is not None:
         _build(budget, settings, tiny, TINY_SIDE, 1)
         results["correctness"] += correctness.check(budget, settings, tiny, TINY_SIDE)
-    print("making SD-Turbo's geometry", flush=True)
+    budget.say("making SD-Turbo's geometry")
     turbo = budget.attempt("SD-Turbo's geometry", lambda: subjects.turbo(settings), 200)
     subject = turbo or tiny
     if subject is None:
@@ -128,7 +128,7 @@ def _run(budget: Budget, settings: Settings, results: dict[str, Any]) -> None:
 def _speed(budget: Budget, settings: Settings, subject: Subject, results: dict[str, Any]) -> None:
     """Batch 1 at every size, and the prompt encoder."""
     for size in settings.sizes:
-        print(f"taking turns at {size} px, batch 1", flush=True)
+        budget.say(f"taking turns at {size} px, batch 1")
         results["speed"] += speed.measure(budget, settings, subject, size, 1, TURNS_S)
     results["prompt"] = budget.attempt(
         "the prompt encoder", lambda: speed.prompt_encoder(settings), 40
@@ -163,7 +163,7 @@ def _build(budget: Budget, settings: Settings, subject: Subject, side: int, batc
     if "tensorrt" not in settings.engines:
         return
     what = f"TensorRT engines of {subject.name} at {side} px, batch {batch}"
-    print(f"building {what}", flush=True)
+    budget.say(f"building {what}")
     limit = min(BUILD_S, budget.left)
     budget.attempt(
         what, lambda: subjects.build(limit, settings, subject.bundle, [side], batch), BUILD_S

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +31,8 @@ class Budget:
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
+        self._out = sys.stdout  # exporters redirect it for a while, also for the last word's thread
+        self._silent = False
         self.missing: list[dict[str, str]] = []
 
     @property
@@ -39,7 +42,14 @@ class Budget:
     def leave_out(self, what: str, why: str) -> None:
         """Note, and say, what is not measured."""
         self.missing.append({"what": what, "why": " ".join(why.split())})
-        print(f"  left out {what}: {self.missing[-1]['why']}", flush=True)
+        self.say(f"  left out {what}: {self.missing[-1]['why']}")
+
+    def say(self, text: str, *, last: bool = False) -> None:
+        """Print `text` where the run prints, whatever part is under way; nothing after what is
+        `last`: while the last word's thread cleans up, the main one may still give up a part."""
+        if not self._silent:
+            self._silent = last
+            print(text, file=self._out, flush=True)
 
     def attempt(
         self, what: str, work: Callable[[], Value], seconds: float, needs: float = 0.0

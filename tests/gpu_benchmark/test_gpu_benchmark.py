@@ -1,6 +1,8 @@
 """The GPU benchmark, as far as a machine without one can prove it."""
 
+import contextlib
 import importlib
+import io
 import json
 import os
 import signal
@@ -283,6 +285,16 @@ def test_the_table_shows_floor_and_aims_from_what_was_measured_in_the_same_run()
     assert "aim on an H100, 512 px, batch 1: 11.0 ms uint8 to uint8, floor 5.6 ms" in text
     assert "torch-compile: no time" in text
     assert json.loads(table.json_line(results)) == results
+
+
+def test_the_last_word_is_heard_while_an_exporter_keeps_stdout_and_nothing_comes_after_it(capsys):
+    budget = Budget(60)
+    with contextlib.redirect_stdout(io.StringIO()) as exporters:
+        budget.leave_out("the rest", "the time is over")
+        budget.say("table", last=True)
+        budget.leave_out("a part", "not done within 3 s")
+    assert capsys.readouterr().out == "  left out the rest: the time is over\ntable\n"
+    assert exporters.getvalue() == ""
 
 
 @pytest.mark.slow
