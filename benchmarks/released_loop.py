@@ -2,15 +2,10 @@
 
     python benchmarks/released_loop.py [--base tiny] [--size 128] [--batch 8] [--precision auto]
 
-The released loop is written from its description, in its order: a generator forward for the
-reconstruction losses over the whole image (squared error and features) and an optimiser step; a
-second generator forward for the adversarial loss, whose gradients also reach the discriminator, and
-a second optimiser step; then the discriminator on real and on generated images, a backward pass and
-a step each; gradients clipped on the discriminator alone. Both loops train the same generator
-(adapters on BASE, conditioning light), the same discriminator and perceptual network, on the same
-batches, drawn beforehand. Left out of theirs, which makes it faster than it was: the CLIP
-similarity and the CLIP discriminator (not to be had offline), and the mask's own pass through the
-encoder. Left in ours: all terms of the default recipe. Blocks of steps alternate in one process.
+The released step is that of `released.py`, which says what is left out of it; that makes it faster
+than it was. Both train the same generator (adapters on BASE, conditioning light), the same
+discriminator and perceptual network, on the same batches, drawn beforehand. Ours has all terms of
+the default recipe. Blocks of steps alternate in one process.
 """
 
 from __future__ import annotations
@@ -23,17 +18,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from common import median, paired_ratio, print_card, print_json
-from torch import Tensor, nn
+from released import released_step
+from torch import Tensor
 
 from aliaug_edge.data.make import make_dataset
 from aliaug_edge.data.reader import load_dataset
 from aliaug_edge.model.adapters import add_adapters, trainable_parameters
 from aliaug_edge.model.base import generator_from, load_base
-from aliaug_edge.model.conditioning import APPEARANCE
 from aliaug_edge.model.text import class_embeddings
-from aliaug_edge.training import discriminator as gan
 from aliaug_edge.training.batch import Batch, seeded
 from aliaug_edge.training.config import TrainConfig
 from aliaug_edge.training.defects import draw_defects, load_source
@@ -44,7 +37,6 @@ from aliaug_edge.training.trainer import class_prompts, frozen_features
 
 AIM = 1.47  # times the released loop's steps per second: the first publication's −32 % time
 LEARNING_RATE = 1e-4
-RELEASED = {"features": 10.0, "l2": 10.0, "gan": 2.5}  # the released weights
 Inputs = tuple[Batch, Tensor, Tensor, Tensor]
 
 
@@ -52,9 +44,9 @@ def main() -> None:
     arguments = parsed()
     card = print_card()
     inputs, ours, theirs = prepared(arguments)
-    steps: dict[str, Callable[[Inputs], None]] = {
-        "ours": lambda given: our_step(ours, given),
-        "released": ReleasedLoop(theirs).step,
+    steps: dict[str, Callable[[Inputs], object]] = {
+        "ours": lambda given: train_step(ours, *given, adversarial=True),
+        "released": lambda given: released_step(theirs, *given),
     }
     for step in steps.values():
         step(inputs[0])  # both have allocated before anything is timed
@@ -131,66 +123,6 @@ def prepared(arguments: argparse.Namespace) -> tuple[list[Inputs], Learner, Lear
                 group["lr"] = LEARNING_RATE
         learners.append(learner)
     return inputs, learners[0], learners[1]
-
-
-def our_step(learner: Learner, given: Inputs) -> None:
-    """One step as `ali-aug train` does it once the discriminator has joined."""
-    batch, embeds, noise, grain = given
-    train_step(learner, batch, embeds, noise, grain, adversarial=True)
-
-
-class ReleasedLoop:
-    """The released trainer's iteration on the parts of a `Learner`."""
-
-    def __init__(self, learner: Learner) -> None:
-        self.learner = learner
-        learner.discriminator.requires_grad_(True)
-
-    def step(self, given: Inputs) -> None:
-        learner, batch = self.learner, given[0]
-        self._update(learner.optimizer, self._reconstruction(given))
-        fake = self._forward(given)
-        verdict = self._realness(fake, batch)
-        weights = torch.ones_like(verdict)  # nothing of it knows the mask
-        self._update(learner.optimizer, RELEASED["gan"] * gan.generator_loss(verdict, weights))
-        real = F.relu(1 - self._realness(batch.target, batch)).mean()
-        self._update(learner.discriminator_optimizer, real)
-        made = F.relu(1 + self._realness(fake.detach(), batch)).mean()
-        self._update(learner.discriminator_optimizer, made)
-
-    def _forward(self, given: Inputs) -> Tensor:
-        batch, embeds, noise, grain = given
-        looks = torch.zeros(len(noise), APPEARANCE)  # nothing of theirs knows it
-        with self.learner.autocast():
-            parts = self.learner.generator.forward_parts(
-                batch.image, batch.mask, batch.colour, noise, grain, batch.severity, looks, embeds
-            )
-        return parts.generated.float()
-
-    def _reconstruction(self, given: Inputs) -> Tensor:
-        batch = given[0]
-        output = self._forward(given)
-        perceptual = self.learner.perceptual
-        assert perceptual is not None
-        with torch.no_grad():
-            wanted = perceptual(batch.target)
-        features = torch.stack(
-            [F.mse_loss(a, b) for a, b in zip(perceptual(output), wanted, strict=True)]
-        ).sum()
-        squared = F.mse_loss(output, batch.target)
-        return RELEASED["features"] * features + RELEASED["l2"] * squared
-
-    def _realness(self, image: Tensor, batch: Batch) -> Tensor:
-        with self.learner.autocast():
-            verdict = self.learner.discriminator(image, batch.image, batch.mask, batch.class_index)
-        return verdict.realness.float()
-
-    def _update(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
-        """Gradients of the other network are left where they fall, as they were."""
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.learner.discriminator.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
 
 
 def parsed() -> argparse.Namespace:

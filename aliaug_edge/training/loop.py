@@ -19,7 +19,7 @@ from aliaug_edge import files, imaging
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.training import checkpoint, parallel
 from aliaug_edge.training.batch import Batch, seeded
-from aliaug_edge.training.step import Learner, Metrics, train_step
+from aliaug_edge.training.step import Learner, Metrics, TrainStep, train_step
 
 METRICS = "metrics.jsonl"
 SAMPLES_DIR = "samples"
@@ -53,6 +53,7 @@ def run_loop(
     settings: LoopSettings,
     folder: Path,
     *,
+    step_once: TrainStep = train_step,
     progress: bool = True,
 ) -> None:
     """Train to `settings.steps`, continuing from the folder's checkpoint where there is one.
@@ -79,7 +80,7 @@ def run_loop(
         noise, grain = (drawn[rows] for drawn in _noise(whole, settings.seed, step))
         batch = parallel.share_of(whole, whom)
         device = learner.parameters[0].device
-        metrics, output = train_step(
+        metrics, output = step_once(
             learner,
             batch.to(device),
             embed(batch.prompts).to(device),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -38,6 +39,22 @@ class Learner:
     perceptual: Features | None
     autocast: Callable[[], torch.autocast]
     label_head: nn.Linear | None = None
+
+
+class TrainStep(Protocol):
+    """`train_step`, or another one to compare it with."""
+
+    def __call__(
+        self,
+        learner: Learner,
+        batch: Batch,
+        embeds: Tensor,
+        noise: Tensor,
+        grain: Tensor,
+        *,
+        adversarial: bool,
+        discriminate: bool | None = None,
+    ) -> tuple[Metrics, Tensor]: ...
 
 
 def new_learner(
@@ -92,42 +109,55 @@ def train_step(
     learns, by default when the generator learns from it.
     """
     learner.discriminator.requires_grad_(False)
-    with torch.no_grad():
-        looks = appearance_of(batch.real, batch.real_mask)
-    with learner.autocast():
-        parts = learner.generator.forward_parts(
-            batch.image,
-            batch.mask,
-            batch.colour,
-            noise,
-            grain,
-            batch.severity,
-            looks,
-            embeds,
-        )
+    looks = real_looks(batch)
+    parts = forward(learner, batch, embeds, noise, grain, looks)
     output = parts.generated
-    terms = _reconstruction_terms(learner, batch, output.float(), looks)
+    terms = reconstruction_terms(learner, batch, output.float(), looks)
     terms |= _latent_terms(learner, batch, parts)
     if adversarial:
-        with learner.autocast():
-            terms |= _adversarial_terms(learner, batch, output)
+        terms |= adversarial_terms(learner, batch, output)
+    metrics = update_generator(learner, terms)
+    if adversarial if discriminate is None else discriminate:
+        metrics |= update_discriminator(learner, batch, output.detach())
+    return average_metrics(metrics), output.detach().float()
+
+
+def real_looks(batch: Batch) -> Tensor:
+    """The appearance (B, 5) of the batch's real defects: what the generator is asked for."""
+    with torch.no_grad():
+        return appearance_of(batch.real, batch.real_mask)
+
+
+def forward(
+    learner: Learner, batch: Batch, embeds: Tensor, noise: Tensor, grain: Tensor, looks: Tensor
+) -> Parts:
+    """What the generator makes of the batch, asked for `looks`."""
+    with learner.autocast():
+        return learner.generator.forward_parts(
+            batch.image, batch.mask, batch.colour, noise, grain, batch.severity, looks, embeds
+        )
+
+
+def update_generator(
+    learner: Learner, terms: dict[str, Tensor], max_grad_norm: float = MAX_GRAD_NORM
+) -> Metrics:
+    """One optimizer step on the weighted sum of `terms`; their values, and the norm before
+    clipping."""
     weighted = {k: getattr(learner.weights, k) * v for k, v in terms.items()}
     loss = torch.stack([value.float() for value in weighted.values()]).sum()
     learner.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     average_gradients(learner.parameters)
-    grad_norm = nn.utils.clip_grad_norm_(learner.parameters, MAX_GRAD_NORM)
+    grad_norm = nn.utils.clip_grad_norm_(learner.parameters, max_grad_norm)
     learner.optimizer.step()
     metrics = {"loss": loss.item(), "grad_norm": grad_norm.item()}
-    metrics |= {name: value.item() for name, value in terms.items()}
-    if adversarial if discriminate is None else discriminate:
-        metrics |= _discriminator_step(learner, batch, output.detach())
-    return average_metrics(metrics), output.detach().float()
+    return metrics | {name: value.item() for name, value in terms.items()}
 
 
-def _reconstruction_terms(
+def reconstruction_terms(
     learner: Learner, batch: Batch, output: Tensor, looks: Tensor
 ) -> dict[str, Tensor]:
+    """How far `output` (B, 3, H, W) float32 is from the target and from `looks`."""
     weights = learner.weights
     terms = {
         "preserve": losses.masked_l1(output, batch.target, 1 - batch.mask),
@@ -162,22 +192,29 @@ def _latent_terms(learner: Learner, batch: Batch, parts: Parts) -> dict[str, Ten
     return terms
 
 
-def _adversarial_terms(learner: Learner, batch: Batch, output: Tensor) -> dict[str, Tensor]:
+def adversarial_terms(learner: Learner, batch: Batch, output: Tensor) -> dict[str, Tensor]:
+    """What the discriminator says of `output` (B, 3, H, W), and how its features differ."""
     judge, where = learner.discriminator, (batch.mask, batch.class_index)
-    verdict = judge(output, batch.image, *where)
-    terms = {
-        "adversarial": gan.generator_loss(verdict.realness.float(), gan.patch_weights(batch.mask))
-    }
-    if learner.weights.classified:
-        terms["classified"] = F.cross_entropy(verdict.class_logits.float(), batch.class_index)
-    if learner.weights.matching:
-        with torch.no_grad():
-            wanted = judge(batch.target, batch.image, *where).features
-        terms["matching"] = losses.feature_loss(verdict.features, wanted, batch.paired)
+    with learner.autocast():
+        verdict = judge(output, batch.image, *where)
+        weights = gan.patch_weights(batch.mask)
+        terms = {"adversarial": gan.generator_loss(verdict.realness.float(), weights)}
+        if learner.weights.classified:
+            terms["classified"] = F.cross_entropy(verdict.class_logits.float(), batch.class_index)
+        if learner.weights.matching:
+            with torch.no_grad():
+                wanted = judge(batch.target, batch.image, *where).features
+            terms["matching"] = losses.feature_loss(verdict.features, wanted, batch.paired)
     return terms
 
 
-def _discriminator_step(learner: Learner, batch: Batch, output: Tensor) -> Metrics:
+def update_discriminator(
+    learner: Learner, batch: Batch, output: Tensor, *, fresh: bool = True
+) -> Metrics:
+    """One step of the discriminator on real defects and on `output` (B, 3, H, W), detached.
+
+    `fresh`: from its own gradients alone, not from what others have left there.
+    """
     judge = learner.discriminator.requires_grad_(True)
     with learner.autocast():
         fake = judge(output, batch.image, batch.mask, batch.class_index)
@@ -189,7 +226,8 @@ def _discriminator_step(learner: Learner, batch: Batch, output: Tensor) -> Metri
         gan.patch_weights(batch.mask),
     )
     classes = F.cross_entropy(real.class_logits.float(), batch.class_index)  # of real ones alone
-    learner.discriminator_optimizer.zero_grad(set_to_none=True)
+    if fresh:
+        learner.discriminator_optimizer.zero_grad(set_to_none=True)
     (hinge + 0.5 * classes).backward()
     average_gradients(judge.parameters())
     learner.discriminator_optimizer.step()

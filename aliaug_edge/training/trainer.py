@@ -51,15 +51,21 @@ from aliaug_edge.training.run_folder import (
     note_base,
 )
 from aliaug_edge.training.scenes import save_scenes
-from aliaug_edge.training.step import Features, new_learner
+from aliaug_edge.training.step import Features, TrainStep, new_learner, train_step
 
 
 def train(
-    config: TrainConfig, run_dir: Path, *, dataset: Dataset | None = None, progress: bool = True
+    config: TrainConfig,
+    run_dir: Path,
+    *,
+    dataset: Dataset | None = None,
+    step_once: TrainStep = train_step,
+    progress: bool = True,
 ) -> Path:
     """Train, or continue the run in `run_dir`; returns `run_dir`.
 
-    `dataset` is what lies in `config.data`, where the caller has chosen from it.
+    `dataset` is what lies in `config.data`, where the caller has chosen from it. `step_once` is
+    what one step does: another one only to compare ours with it.
 
     The folder ends with `config.json`, `base.json` (which weights it started from),
     `classes.json`, `adapters/{unet,vae}` in PEFT's format, `conditioning.safetensors`, `masks.npz`
@@ -72,11 +78,16 @@ def train(
         AliAugError: the base cannot be loaded, or is not the one that the run was begun with.
     """
     with parallel.joined(config.batch_size) as whom:
-        return _train(config, run_dir, dataset, whom, progress and whom.main)
+        return _train(config, run_dir, dataset, step_once, whom, progress and whom.main)
 
 
 def _train(
-    config: TrainConfig, run_dir: Path, dataset: Dataset | None, whom: Ranks, progress: bool
+    config: TrainConfig,
+    run_dir: Path,
+    dataset: Dataset | None,
+    step_once: TrainStep,
+    whom: Ranks,
+    progress: bool,
 ) -> Path:
     ours = claimed(run_dir, config) if whom.main else contextlib.nullcontext()
     with ours:  # before the minutes that loading may take
@@ -93,7 +104,7 @@ def _train(
         if whom.main:
             note_base(run_dir, sha256)
     prompts = class_embeddings(base.tokenizer, base.text_encoder, list(source.prompts.values()))
-    _fit(config, source, generator, perceptual, prompts, run_dir, progress)
+    _fit(config, source, generator, perceptual, prompts, run_dir, step_once, progress)
     if whom.main:
         _save(generator.cpu(), config, source, run_dir)
     return run_dir
@@ -128,6 +139,7 @@ def _fit(
     perceptual: Features,
     embeds: Tensor,
     run_dir: Path,
+    step_once: TrainStep,
     progress: bool,
 ) -> None:
     device = parallel.device()
@@ -164,6 +176,7 @@ def _fit(
             sample_every=max(1, min(200, config.steps // 5)),
         ),
         run_dir,
+        step_once=step_once,
         progress=progress,
     )
 

@@ -102,7 +102,7 @@ def test_the_generator_s_loss_gives_the_discriminator_no_gradient(
         seen.extend(p.grad for p in learner.discriminator.parameters())
         return {}
 
-    monkeypatch.setattr(step_module, "_discriminator_step", stop)
+    monkeypatch.setattr(step_module, "update_discriminator", stop)
     train_step(learner, batch, *conditions(batch), adversarial=True)
     assert seen
     assert all(grad is None for grad in seen)
@@ -111,13 +111,13 @@ def test_the_generator_s_loss_gives_the_discriminator_no_gradient(
 def test_the_discriminator_s_loss_gives_the_generator_no_gradient(
     learner: Learner, batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inner, kept = step_module._discriminator_step, []
+    inner, kept = step_module.update_discriminator, []
 
     def watch(learner: Learner, *rest: object) -> dict[str, float]:
         kept.append([None if p.grad is None else p.grad.clone() for p in learner.parameters])
         return inner(learner, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(step_module, "_discriminator_step", watch)
+    monkeypatch.setattr(step_module, "update_discriminator", watch)
     before = values(learner.discriminator.parameters())
     train_step(learner, batch, *conditions(batch), adversarial=True)
     assert changed(learner.discriminator.parameters(), before)
@@ -238,7 +238,7 @@ def test_the_discriminator_learns_classes_from_real_defects_alone(
         torch.manual_seed(0)
         learner.discriminator = PatchDiscriminator(CLASSES, width=8)
         learner.discriminator_optimizer = torch.optim.SGD(learner.discriminator.parameters(), 0.0)
-        step_module._discriminator_step(learner, batch, output)
+        step_module.update_discriminator(learner, batch, output)
         weight = learner.discriminator.classify.weight
         assert weight.grad is not None
         grads.append(weight.grad.clone())
