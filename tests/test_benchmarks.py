@@ -69,7 +69,26 @@ def test_benchmarks_of_real_photos_run_to_their_last_line_on_a_folder_of_photos(
     last_line_of("quality_limits", line)
 
 
+@pytest.mark.slow
+def test_trainers_are_compared_habit_by_habit_and_by_what_detectors_gain(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("trainers")
+    classes = ("scratch", "blowhole")
+    data = str(make_dataset(folder / "data", classes=classes, goods=24, defects_per_class=8))
+    shortest = ("--out", str(folder / "habits"), "--steps", "3", "--size", "64", "--seeds", "1")
+    habits = last_line_of("released_habits", data, *shortest)
+    assert {"ours", "gradients leak", "another background, paper"} <= habits["rows"].keys()
+    shortest = ("--out", str(folder / "nas"), "--ours", "2", "--released", "2", "--seeds", "1")
+    gained = last_line_of("time_to_nas", data, *shortest, "--detector-steps", "2")
+    assert [(row["loop"], len(row["ap"])) for row in gained["rows"]] == [
+        ("ours", 1),
+        ("released", 1),
+    ]
+
+
 def test_no_benchmark_is_left_out_here() -> None:
-    scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - {"common"}
+    helpers = {"common", "released"}  # what several of them share
+    scripts = {path.stem for path in BENCHMARKS.glob("*.py")} - helpers
     tried = Path(__file__).read_text(encoding="utf-8")
     assert {name for name in scripts if f'"{name}"' not in tried} == set()

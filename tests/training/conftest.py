@@ -9,10 +9,17 @@ import pytest
 import torch
 
 from aliaug_edge.data.reader import load_dataset
+from aliaug_edge.model.adapters import add_adapters, trainable_parameters
+from aliaug_edge.model.base import generator_from
 from aliaug_edge.model.text import class_prompt
+from aliaug_edge.training.batch import Batch
 from aliaug_edge.training.config import TrainConfig
-from aliaug_edge.training.defects import DefectSource, load_source
-from tests.support.bases import CLASSES, write_base, write_dataset
+from aliaug_edge.training.defects import DefectSource, draw_defects, load_source
+from aliaug_edge.training.discriminator import PatchDiscriminator
+from aliaug_edge.training.losses import LossWeights
+from aliaug_edge.training.step import Learner
+from aliaug_edge.training.trainer import frozen_features
+from tests.support.bases import CLASSES, micro_base, write_base, write_dataset
 
 NewConfig = Callable[..., TrainConfig]
 
@@ -55,3 +62,30 @@ def new_config(base_dir: Path, data_dir: Path) -> NewConfig:
 def source(data_dir: Path) -> DefectSource:
     prompts = {name: class_prompt(name) for name in CLASSES}
     return load_source(load_dataset(data_dir), CLASSES, prompts, seed=0, crop=48)
+
+
+@pytest.fixture
+def batch(source: DefectSource) -> Batch:
+    return draw_defects(
+        source, 0, seed=0, size=4, crop=32, colour_carrier=False, unpaired_share=0.5
+    )
+
+
+@pytest.fixture
+def learner() -> Learner:
+    torch.manual_seed(0)
+    generator = generator_from(micro_base(), "light")
+    features = frozen_features(generator)
+    add_adapters(generator, TrainConfig(data="").adapters)
+    parameters = trainable_parameters(generator)
+    discriminator = PatchDiscriminator(len(CLASSES), width=8)
+    return Learner(
+        generator=generator,
+        parameters=parameters,
+        optimizer=torch.optim.AdamW(parameters, lr=1e-3),
+        discriminator=discriminator,
+        discriminator_optimizer=torch.optim.AdamW(discriminator.parameters(), lr=1e-3),
+        weights=LossWeights(),
+        perceptual=features,
+        autocast=lambda: torch.autocast("cpu", torch.bfloat16, enabled=False),
+    )

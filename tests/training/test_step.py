@@ -9,65 +9,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from aliaug_edge.model.adapters import add_adapters, trainable_parameters
 from aliaug_edge.model.appearance import appearance_of
-from aliaug_edge.model.base import generator_from
 from aliaug_edge.model.generator import Parts
 from aliaug_edge.training import discriminator as gan
 from aliaug_edge.training import step as step_module
 from aliaug_edge.training.batch import Batch, class_colour, seeded
-from aliaug_edge.training.config import TrainConfig
-from aliaug_edge.training.defects import DefectSource, draw_defects
 from aliaug_edge.training.discriminator import PatchDiscriminator, patch_weights
 from aliaug_edge.training.losses import LossWeights
 from aliaug_edge.training.step import MAX_GRAD_NORM, Learner, train_step
-from aliaug_edge.training.trainer import frozen_features
-from tests.support.bases import TEXT_WIDTH, micro_base
+from tests.support.steps import changed, conditions, values
 
 Draw = Callable[..., Batch]
 CLASSES = 2
-
-
-@pytest.fixture
-def batch(source: DefectSource) -> Batch:
-    return draw_defects(
-        source, 0, seed=0, size=4, crop=32, colour_carrier=False, unpaired_share=0.5
-    )
-
-
-@pytest.fixture
-def learner() -> Learner:
-    torch.manual_seed(0)
-    generator = generator_from(micro_base(), "light")
-    features = frozen_features(generator)
-    add_adapters(generator, TrainConfig(data="").adapters)
-    parameters = trainable_parameters(generator)
-    discriminator = PatchDiscriminator(CLASSES, width=8)
-    return Learner(
-        generator=generator,
-        parameters=parameters,
-        optimizer=torch.optim.AdamW(parameters, lr=1e-3),
-        discriminator=discriminator,
-        discriminator_optimizer=torch.optim.AdamW(discriminator.parameters(), lr=1e-3),
-        weights=LossWeights(),
-        perceptual=features,
-        autocast=lambda: torch.autocast("cpu", torch.bfloat16, enabled=False),
-    )
-
-
-def conditions(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    count = batch.image.shape[0]
-    embeds = torch.randn(count, 77, TEXT_WIDTH, generator=seeded(2))
-    noise = torch.randn(count, 4, 4, 4, generator=seeded(1))
-    return embeds, noise, torch.randn(count, 1, 32, 32, generator=seeded(3))
-
-
-def values(parameters: object) -> list[Tensor]:
-    return [p.detach().clone() for p in parameters]  # type: ignore[attr-defined]
-
-
-def changed(parameters: object, before: list[Tensor]) -> bool:
-    return any(not torch.equal(p, b) for p, b in zip(parameters, before, strict=True))  # type: ignore[call-overload]
 
 
 def test_a_step_moves_what_is_trained_and_nothing_else(learner: Learner, batch: Batch) -> None:
