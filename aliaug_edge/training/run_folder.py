@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from aliaug_edge import files
+from aliaug_edge import files, lock
 from aliaug_edge.appearances import FILE as APPEARANCES
 from aliaug_edge.bundle import MASKS, QUALITY
 from aliaug_edge.errors import AliAugError, OutputError
@@ -44,8 +44,27 @@ _LEFTOVERS = (
 
 
 @contextlib.contextmanager
+def held(run_dir: Path) -> Iterator[None]:
+    """Hold `run_dir` for one run alone; made here and left empty, it goes again.
+
+    Raises:
+        OutputError: another run holds it, or it can be neither made nor opened.
+    """
+    existed = run_dir.exists()
+    if existed and not run_dir.is_dir():
+        raise _another(run_dir)
+    try:
+        with lock.exclusive(run_dir):
+            yield
+    finally:
+        if not existed:
+            with contextlib.suppress(OSError):
+                run_dir.rmdir()
+
+
+@contextlib.contextmanager
 def claimed(run_dir: Path, config: TrainConfig) -> Iterator[None]:
-    """Make `run_dir` this run's: empty or new, or begun by the same configuration.
+    """Make `run_dir`, which is `held`, this run's: empty, or begun by the same configuration.
 
     Where the block fails for a reason of the user's, a folder that was not the run's before is as
     it was.
@@ -53,7 +72,7 @@ def claimed(run_dir: Path, config: TrainConfig) -> Iterator[None]:
     Raises:
         OutputError: the folder holds something else, or cannot be written.
     """
-    existed, begun = run_dir.exists(), (run_dir / CONFIG).is_file()
+    begun = (run_dir / CONFIG).is_file()
     _claim(run_dir, config)
     try:
         yield
@@ -61,8 +80,6 @@ def claimed(run_dir: Path, config: TrainConfig) -> Iterator[None]:
         if not begun:
             (run_dir / CONFIG).unlink(missing_ok=True)
             (run_dir / BASE).unlink(missing_ok=True)
-            if not existed:
-                run_dir.rmdir()
         raise
 
 
@@ -101,9 +118,13 @@ def _claim(run_dir: Path, config: TrainConfig) -> None:
             )
         _sweep(run_dir)
         return
-    if run_dir.exists() and (not run_dir.is_dir() or _holds_something(run_dir)):
-        raise OutputError(f"{run_dir} exists and is not a training run; choose another folder")
+    if _holds_something(run_dir):
+        raise _another(run_dir)
     files.write_json(path, config_document(config))
+
+
+def _another(run_dir: Path) -> OutputError:
+    return OutputError(f"{run_dir} exists and is not a training run; choose another folder")
 
 
 def _holds_something(run_dir: Path) -> bool:

@@ -48,6 +48,7 @@ from aliaug_edge.training.run_folder import (
     CLASSES,
     check_base,
     claimed,
+    held,
     note_base,
 )
 from aliaug_edge.training.scenes import save_scenes
@@ -74,10 +75,14 @@ def train(
     `metrics.jsonl`, `samples/`.
 
     Raises:
-        DataError: the data is not usable. OutputError: `run_dir` holds something else.
+        DataError: the data is not usable. OutputError: `run_dir` holds something else, or another
+            run is writing to it.
         AliAugError: the base cannot be loaded, or is not the one that the run was begun with.
     """
-    with parallel.joined(config.batch_size) as whom:
+    with (
+        parallel.joined(config.batch_size) as whom,
+        held(run_dir) if whom.main else contextlib.nullcontext(),
+    ):
         return _train(config, run_dir, dataset, step_once, whom, progress and whom.main)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from aliaug_edge.training.batch import class_colour
 from aliaug_edge.training.pair_cache import PairCache, pair_cache
 from aliaug_edge.training.pretrain import PretrainSettings, settings_for
 from aliaug_edge.training.procedural_pairs import draw_batch, drawn_appearances
+from aliaug_edge.training.step import train_step
 
 SETTINGS = PretrainSettings(
     steps=6,
@@ -39,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pretraining that was stopped after four steps and then continued to its end."""
     root = tmp_path_factory.mktemp("pretrain") / "run"
     steps, settings = [], loop.LoopSettings
-    inner = loop.train_step
+    inner = train_step
 
     def stop(*arguments: object, **named: object) -> object:
         if len(steps) == 4:
@@ -52,7 +54,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             pretrain, "LoopSettings", lambda **k: settings(**{**k, "checkpoint_every": 2})
         )
         with pytest.MonkeyPatch.context() as interrupted:
-            interrupted.setattr(loop, "train_step", stop)
+            stopping = functools.partial(loop.run_loop, step_once=stop)
+            interrupted.setattr(pretrain, "run_loop", stopping)
             with pytest.raises(KeyboardInterrupt):
                 pretrain.pretrain(SETTINGS, root, progress=False)
         pretrain.pretrain(SETTINGS, root, progress=False)

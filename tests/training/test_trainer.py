@@ -18,7 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
-from aliaug_edge import files
+from aliaug_edge import files, lock
 from aliaug_edge.data.load import load_pair
 from aliaug_edge.data.reader import load_dataset
 from aliaug_edge.errors import AliAugError, DataError, OutputError
@@ -31,6 +31,7 @@ from aliaug_edge.training import loop, trainer
 from aliaug_edge.training.config import LABEL_CARRIERS, TrainConfig, config_document, load_config
 from aliaug_edge.training.precision import autocast_for, cpu_has_bf16
 from aliaug_edge.training.scenes import load_scenes
+from aliaug_edge.training.step import train_step
 from aliaug_edge.training.trainer import train
 from tests.support.bases import micro_base, write_dataset
 
@@ -179,6 +180,18 @@ def test_a_taken_folder_is_refused_before_anything_is_loaded(
         train(new_config(), tmp_path, progress=False)
 
 
+def test_a_folder_that_another_run_is_writing_to_is_refused_and_left_alone(
+    new_config: NewConfig, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    with lock.exclusive(run), pytest.raises(OutputError, match="another run is writing to"):
+        train(new_config(steps=1), run, progress=False)
+    assert list(run.iterdir()) == []
+    train(new_config(steps=1), run, progress=False)  # it is free again
+    with lock.exclusive(run):  # and so it is after a run
+        pass
+
+
 def test_an_empty_folder_that_a_failed_run_had_claimed_is_empty_again(
     new_config: NewConfig, tmp_path: Path
 ) -> None:
@@ -264,21 +277,17 @@ def test_the_average_is_saved_where_it_is_asked_for(
 
 @pytest.mark.parametrize("share, expected", [(0.5, "...D" + "G" * 4), (1.0, "." * 8)])
 def test_the_discriminator_learns_ahead_of_the_generator(
-    new_config: NewConfig,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    share: float,
-    expected: str,
+    new_config: NewConfig, tmp_path: Path, share: float, expected: str
 ) -> None:
     """Per step: nobody asks it (.), it learns alone (D), the generator learns from it too (G)."""
-    inner, seen = loop.train_step, []
+    seen = []
 
-    def watch(*arguments: object, adversarial: bool, discriminate: bool) -> object:
+    def watch(*given: Any, adversarial: bool, discriminate: bool | None = None) -> Any:
         seen.append("G" if adversarial else "D" if discriminate else ".")
-        return inner(*arguments, adversarial=adversarial, discriminate=discriminate)  # type: ignore[arg-type]
+        return train_step(*given, adversarial=adversarial, discriminate=discriminate)
 
-    monkeypatch.setattr(loop, "train_step", watch)
-    train(new_config(steps=8, adversarial_from=share), tmp_path / "run", progress=False)
+    config = new_config(steps=8, adversarial_from=share)
+    train(config, tmp_path / "run", step_once=watch, progress=False)
     assert "".join(seen) == expected
 
 
