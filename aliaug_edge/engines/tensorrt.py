@@ -18,8 +18,17 @@ from numpy.typing import NDArray
 from aliaug_edge.bundle import GraphSpec
 from aliaug_edge.engines.base import require_entered
 from aliaug_edge.engines.buffers import Memory, PinnedBlock, layout_of
-from aliaug_edge.engines.chain import PAINTED, Chain, Step, make_chain, outer_inputs, steps_of
+from aliaug_edge.engines.chain import (
+    PAINTED,
+    Chain,
+    Step,
+    make_chain,
+    outer_inputs,
+    paints,
+    steps_of,
+)
 from aliaug_edge.engines.cuda import Cuda
+from aliaug_edge.engines.cuda_errors import KernelError
 from aliaug_edge.engines.graph import Graphs
 from aliaug_edge.engines.kernels import Kernels, Sizes
 from aliaug_edge.engines.lost import lost_gpu_first
@@ -63,7 +72,8 @@ class TensorRtEngine:
 
     Raises:
         MissingDependencyError: TensorRT or cuda-python is not installed.
-        GpuError: no driver or no GPU.
+        GpuError: no driver or no GPU; when entered, a KernelError where our kernels cannot be
+            compiled and a stage needs them.
     """
 
     def __init__(
@@ -125,6 +135,7 @@ class TensorRtEngine:
             self._scratch = self._new_scratch()
             self._kernels: Kernels | None = None
             self._open = stack.enter_context(contextlib.ExitStack())
+            self._require_kernels()
             stack.callback(self._drop_shapes)
             self.graphs = stack.enter_context(Graphs(self.cuda, enabled=self._cuda_graph))
             stack.callback(self._settle)
@@ -232,6 +243,19 @@ class TensorRtEngine:
                 f"{self.name} | the engines are not the graph that bundle.json describes: expected "
                 f"inputs {wanted}, they have {found}; run: ali-aug build"
             )
+
+    def _require_kernels(self) -> None:
+        """Compile them now where the chain cannot run without: `auto` then takes another engine,
+        and no run ends at its first sample."""
+        if not paints(self._steps):
+            return
+        try:
+            self.kernels()
+        except KernelError as error:
+            raise KernelError(
+                f"{self.name} | this bundle's encoder sees the mask painted, which needs our own "
+                f"kernels: {error}"
+            ) from error
 
     def _new_scratch(self) -> tuple[int, int]:
         """One piece for all stages: they never run at the same time."""
