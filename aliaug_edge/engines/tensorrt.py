@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from aliaug_edge.bundle import GraphSpec
 from aliaug_edge.engines.base import require_entered
+from aliaug_edge.engines.broken import first_broken
 from aliaug_edge.engines.buffers import Memory, PinnedBlock, layout_of
 from aliaug_edge.engines.chain import (
     PAINTED,
@@ -37,7 +39,7 @@ from aliaug_edge.engines.plugins import register_plugins
 from aliaug_edge.engines.shapes import bind_specs, free_dimensions
 from aliaug_edge.engines.stage import Log, Plan, Shape, Stage, TensorRtError, load_stage
 from aliaug_edge.engines.tensorrt_package import MODULES, import_problem, start_problem
-from aliaug_edge.errors import BundleError, MissingDependencyError
+from aliaug_edge.errors import AliAugError, BundleError, MissingDependencyError
 from aliaug_edge.tensors import Arrays, TensorSpec, check_feeds
 
 NAME = "tensorrt"
@@ -185,6 +187,21 @@ class TensorRtEngine:
             self.cuda.to_host(target, tensors.at(name), field.nbytes, self.stream)
         self.cuda.synchronize(self.stream)
         return {name: array.copy() for name, array in ready.made.arrays.items()}
+
+    def culprit(self, feeds: Mapping[str, NDArray[Any]]) -> str:
+        """See `Tracing.culprit`; between the stages, since TensorRT shows nothing within one."""
+        try:
+            made = self.infer(feeds)
+            finite = [
+                np.isfinite(array).all(axis=tuple(range(1, array.ndim))) for array in made.values()
+            ]
+            item = int(np.argmin(np.all(finite, axis=0)))
+            with self.turn:
+                self.cuda.activate()
+                chain = self.at({name: array.shape for name, array in feeds.items()}).chain
+                return first_broken(self.cuda, chain, item, self.stream)
+        except AliAugError:
+            return ""
 
     def at(self, shapes: Mapping[str, Shape]) -> Ready:
         """The chain at these shapes of its inputs, made when it is not there.
