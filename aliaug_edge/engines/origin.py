@@ -35,6 +35,7 @@ _ELEMENTS = {
     "float16": 10,
     "float64": 11,
 }
+# From ONNX Runtime 1.21 on (https://github.com/microsoft/onnxruntime/pull/23557).
 _WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 
 Broken = tuple[int, str]  # where in the order of running, and what to call it
