@@ -1,4 +1,5 @@
-"""Protocol Buffers as far as an ONNX file needs them: its numbered fields, read without `onnx`.
+"""Protocol Buffers as far as an ONNX file needs them: its numbered fields, read and written without
+`onnx`.
 
 The `onnx` package belongs to the torch half and is not on the machine that builds engines.
 Encoding: https://protobuf.dev/programming-guides/encoding
@@ -59,6 +60,21 @@ def number_in(message: memoryview, number: int) -> int:
         if name == number and isinstance(value, int):
             found = value
     return found
+
+
+def field(number: int, value: int | bytes | memoryview) -> bytes:
+    """An int, not negative, or a text or inner message as it is written in field `number`."""
+    if isinstance(value, int):
+        return _number(number << 3 | _VARINT) + _number(value)
+    return _number(number << 3 | _BYTES) + _number(len(value)) + bytes(value)
+
+
+def _number(value: int) -> bytes:
+    written = bytearray()
+    while value > 0x7F:
+        written.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*written, value])
 
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:

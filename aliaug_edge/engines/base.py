@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -54,6 +54,17 @@ class Engine(Protocol):
 
         Raises:
             AliAugError: not entered, wrong feeds, or the runtime failed.
+        """
+        ...
+
+
+@runtime_checkable
+class Tracing(Protocol):
+    """An engine that can tell where values that are not finite began."""
+
+    def culprit(self, feeds: Mapping[str, NDArray[Any]]) -> str:
+        """ "output denoised of unet" and the like: where NaN or infinity in what `infer` gives for
+        `feeds` began; empty where that was not found. It costs more than a run, and never fails.
         """
         ...
 

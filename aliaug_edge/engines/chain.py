@@ -54,6 +54,11 @@ class Chain:
             context.enqueue(stream)
 
 
+def paints(steps: Sequence[Step]) -> bool:
+    """Whether a step sees the mask in its class's colour, which our own kernels paint."""
+    return any(step.name(IMAGE) == PAINTED for step in steps)
+
+
 def steps_of(stages: Sequence[Stage]) -> tuple[Step, ...]:
     """What runs, in order."""
     wanted = {spec.name for stage in stages for spec in stage.inputs}
@@ -95,7 +100,7 @@ def make_chain(
     """
     known: dict[str, Shape] = {s.name: tuple(int(n) for n in s.shape) for s in inputs}
     dtypes = {spec.name: spec.dtype for spec in inputs}
-    if any(step.name(IMAGE) == PAINTED for step in steps):
+    if paints(steps):
         known[PAINTED] = known[IMAGE]
     contexts = []
     for step in steps:

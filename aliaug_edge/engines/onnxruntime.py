@@ -18,6 +18,7 @@ from aliaug_edge.engines.base import require_entered
 from aliaug_edge.engines.binding import Bound
 from aliaug_edge.engines.gpu import probe_gpus
 from aliaug_edge.engines.installed import CUDA_REINSTALL, onnxruntime_fault
+from aliaug_edge.engines.origin import first_broken_node
 from aliaug_edge.engines.providers import CPU, GPU_PROVIDERS, LIBRARIES, TITLES, gpu_providers
 from aliaug_edge.engines.shapes import bind_specs, bound_names, free_dimensions
 from aliaug_edge.engines.threads import thread_count
@@ -152,6 +153,13 @@ class OnnxRuntimeEngine:
             names = [tensor.name for tensor in self._outputs]
             made = self._session.run(names, dict(feeds), self._run_options)
             return dict(zip(names, made, strict=True))
+
+    def culprit(self, feeds: Mapping[str, NDArray[Any]]) -> str:
+        """See `Tracing.culprit`; found on the CPU, whatever the provider is."""
+        try:
+            return first_broken_node(self._runtime, self._graph_path, feeds, self._threads)
+        except Exception:  # the runtime's errors, or memory: the output's name is enough then
+            return ""
 
     def abort(self) -> None:
         """Have a run on the CPU that is under way in another thread fail, at its next node."""

@@ -13,13 +13,24 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from aliaug_edge.bundle import GraphSpec
 from aliaug_edge.engines.base import require_entered
+from aliaug_edge.engines.broken import first_broken
 from aliaug_edge.engines.buffers import Memory, PinnedBlock, layout_of
-from aliaug_edge.engines.chain import PAINTED, Chain, Step, make_chain, outer_inputs, steps_of
+from aliaug_edge.engines.chain import (
+    PAINTED,
+    Chain,
+    Step,
+    make_chain,
+    outer_inputs,
+    paints,
+    steps_of,
+)
 from aliaug_edge.engines.cuda import Cuda
+from aliaug_edge.engines.cuda_errors import KernelError
 from aliaug_edge.engines.graph import Graphs
 from aliaug_edge.engines.kernels import Kernels, Sizes
 from aliaug_edge.engines.lost import lost_gpu_first
@@ -28,7 +39,7 @@ from aliaug_edge.engines.plugins import register_plugins
 from aliaug_edge.engines.shapes import bind_specs, free_dimensions
 from aliaug_edge.engines.stage import Log, Plan, Shape, Stage, TensorRtError, load_stage
 from aliaug_edge.engines.tensorrt_package import MODULES, import_problem, start_problem
-from aliaug_edge.errors import BundleError, MissingDependencyError
+from aliaug_edge.errors import AliAugError, BundleError, MissingDependencyError
 from aliaug_edge.tensors import Arrays, TensorSpec, check_feeds
 
 NAME = "tensorrt"
@@ -63,7 +74,8 @@ class TensorRtEngine:
 
     Raises:
         MissingDependencyError: TensorRT or cuda-python is not installed.
-        GpuError: no driver or no GPU.
+        GpuError: no driver or no GPU; when entered, a KernelError where our kernels cannot be
+            compiled and a stage needs them.
     """
 
     def __init__(
@@ -125,6 +137,7 @@ class TensorRtEngine:
             self._scratch = self._new_scratch()
             self._kernels: Kernels | None = None
             self._open = stack.enter_context(contextlib.ExitStack())
+            self._require_kernels()
             stack.callback(self._drop_shapes)
             self.graphs = stack.enter_context(Graphs(self.cuda, enabled=self._cuda_graph))
             stack.callback(self._settle)
@@ -174,6 +187,21 @@ class TensorRtEngine:
             self.cuda.to_host(target, tensors.at(name), field.nbytes, self.stream)
         self.cuda.synchronize(self.stream)
         return {name: array.copy() for name, array in ready.made.arrays.items()}
+
+    def culprit(self, feeds: Mapping[str, NDArray[Any]]) -> str:
+        """See `Tracing.culprit`; between the stages, since TensorRT shows nothing within one."""
+        try:
+            made = self.infer(feeds)
+            finite = [
+                np.isfinite(array).all(axis=tuple(range(1, array.ndim))) for array in made.values()
+            ]
+            item = int(np.argmin(np.all(finite, axis=0)))
+            with self.turn:
+                self.cuda.activate()
+                chain = self.at({name: array.shape for name, array in feeds.items()}).chain
+                return first_broken(self.cuda, chain, item, self.stream)
+        except AliAugError:
+            return ""
 
     def at(self, shapes: Mapping[str, Shape]) -> Ready:
         """The chain at these shapes of its inputs, made when it is not there.
@@ -232,6 +260,19 @@ class TensorRtEngine:
                 f"{self.name} | the engines are not the graph that bundle.json describes: expected "
                 f"inputs {wanted}, they have {found}; run: ali-aug build"
             )
+
+    def _require_kernels(self) -> None:
+        """Compile them now where the chain cannot run without: `auto` then takes another engine,
+        and no run ends at its first sample."""
+        if not paints(self._steps):
+            return
+        try:
+            self.kernels()
+        except KernelError as error:
+            raise KernelError(
+                f"{self.name} | this bundle's encoder sees the mask painted, which needs our own "
+                f"kernels: {error}"
+            ) from error
 
     def _new_scratch(self) -> tuple[int, int]:
         """One piece for all stages: they never run at the same time."""

@@ -31,6 +31,11 @@ PLAIN = "none"  # a way of blending: everywhere what the model made
 UInt8 = NDArray[np.uint8]
 
 
+def subject(bundle: Bundle) -> str:
+    """What the messages about `bundle` begin with."""
+    return f"bundle {bundle.name}"
+
+
 class Framed(Protocol):
     """Where a defect goes: under `window` of `image` (H, W, 3) and `mask` (H, W), of which the
     model is shown `shown` (h, w, 3) and `shown_mask` (h, w), all uint8; `grey` stays grey."""
@@ -143,7 +148,8 @@ class Pipeline:
         The noise of a crop depends on its seed alone, never on what else is in the batch.
 
         Raises:
-            BundleError: unknown class. NonFiniteError: the model gave NaN or infinity.
+            BundleError: unknown class. NonFiniteError: the model gave NaN or infinity; it
+                says where they began.
         """
         size_hw = (crops.shape[1], crops.shape[2])
         feeds = bundle_conditions(self.bundle, size_hw, classes, seeds, severities)
@@ -151,7 +157,10 @@ class Pipeline:
             _whole(crop, mask, _given(feeds, item), PLAIN, grey=False)
             for item, (crop, mask) in enumerate(zip(crops, masks, strict=True))
         ]
-        return np.stack([answer.raw for answer in self._run(jobs, size_hw)])
+        try:
+            return np.stack([answer.raw for answer in self._run(jobs, size_hw)])
+        except NonFiniteError as error:  # nobody goes on from here: there is time to look
+            raise error.traced() from error
 
     def insert(
         self, framed: Framed, defect_class: str, seed: int, severity: float, mode: str
@@ -159,7 +168,8 @@ class Pipeline:
         """What the model makes of `framed`; blended by way of `mode` where the device can do that.
 
         Raises:
-            BundleError: unknown class. NonFiniteError: the model gave NaN or infinity.
+            BundleError: unknown class. NonFiniteError: the model gave NaN or infinity; `traced`
+                looks for where they began.
         """
         window, (height, width) = framed.window, framed.shown_mask.shape
         feeds = bundle_conditions(self.bundle, (height, width), [defect_class], [seed], [severity])
@@ -172,7 +182,7 @@ class Pipeline:
         return replace(answer, blended={})  # what it is blended with has another size
 
     def _run(self, jobs: Sequence[PasteJob], size_hw: tuple[int, int]) -> list[Answer]:
-        return self._runner(size_hw).run(jobs, f"bundle {self.bundle.name}")
+        return self._runner(size_hw).run(jobs, subject(self.bundle))
 
     def _first(self) -> Runner:
         if not self._runners:

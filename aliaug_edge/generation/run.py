@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -15,13 +16,14 @@ from typing import Any
 from aliaug_edge import __version__
 from aliaug_edge.bundle import Bundle
 from aliaug_edge.engines.installed import version_of
-from aliaug_edge.errors import DataError, OutputError
+from aliaug_edge.errors import AliAugError, DataError, OutputError
 from aliaug_edge.generation import folder
 from aliaug_edge.generation.assemble import assemble
-from aliaug_edge.generation.pipeline import Pipeline, engine_for
+from aliaug_edge.generation.pipeline import Pipeline, engine_for, subject
 from aliaug_edge.generation.placement import PlacementError
 from aliaug_edge.generation.plan import Plan, checked_plan, plan_run
 from aliaug_edge.generation.request import Request, RunSettings
+from aliaug_edge.generation.runners import NON_FINITE, UNTRACED
 from aliaug_edge.generation.sample import (
     FAILED,
     KEPT,
@@ -139,6 +141,7 @@ def _make_missing(
         folder.require_maker(out_dir, records, _maker(pipeline))
         done = itertools.count(len(records) + 1)
         _make(job, todo, pipeline, out_dir, lambda: show(next(done)))
+        _trace(job, requests, pipeline, out_dir)
     return len(todo), pipeline.engine_s
 
 
@@ -176,6 +179,27 @@ def _one(
     result = _best_try(job, request, pipeline)
     record = {**write_sample(job, result, out_dir, about), SOURCE_SHA256: content}
     folder.write_record(out_dir, request.index, record)
+
+
+def _trace(job: Job, requests: Sequence[Request], pipeline: Pipeline, out_dir: Path) -> None:
+    """Say, in the reason of the run's first sample with NaN or infinity, where those began.
+
+    Once, because it takes long; and when all samples are there, because which of them comes first
+    while they are made is chance. The sample is made again for it.
+    """
+    records = folder.read_records(out_dir)
+    broken = (i for i in sorted(records) if (records[i]["reason"] or "").endswith(NON_FINITE))
+    index = next(broken, None)
+    if index is None or records[index]["reason"] != f"{subject(job.bundle)} | {UNTRACED}":
+        return
+    print(f"sample {index:06d}: looking for where its non-finite values began", file=sys.stderr)
+    try:
+        error = _best_try(job, requests[index], pipeline).error
+    except AliAugError:  # such as a GPU that is lost; the samples stand without it
+        return
+    if error is not None:
+        record = {**records[index], "reason": str(error.traced())}
+        folder.write_record(out_dir, index, record)
 
 
 def _by_source(requests: Sequence[Request]) -> list[Request]:

@@ -11,16 +11,17 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from aliaug_edge import crops, imaging, tensors
-from aliaug_edge.engines.base import Engine
+from aliaug_edge import crops, imaging
+from aliaug_edge.engines.base import Engine, Tracing
 from aliaug_edge.engines.cuda_errors import KernelError
 from aliaug_edge.engines.jobs import Pasted, PasteJob
 from aliaug_edge.engines.select import TENSORRT
@@ -30,8 +31,24 @@ if TYPE_CHECKING:
     from aliaug_edge.engines.paste import PastePipeline
 
 
+NON_FINITE = "holds non-finite values"
+UNTRACED = f"output generated {NON_FINITE}"
+
+
 class NonFiniteError(AliAugError):
-    """The model gave NaN or infinity for a crop."""
+    """The model gave NaN or infinity for a crop; `what` holds them, and `trace` looks for where
+    they began."""
+
+    def __init__(self, subject: str, what: str, trace: Callable[[], str] = str) -> None:
+        super().__init__(f"{subject} | {what} {NON_FINITE}")
+        self._subject = subject
+        self._trace = trace
+
+    def traced(self) -> NonFiniteError:
+        """This error, with the name of where it began if that can be found. It may take long: see
+        `engines.base.Tracing`."""
+        found = self._trace()
+        return NonFiniteError(self._subject, found) if found else self
 
 
 @dataclass(frozen=True)
@@ -118,12 +135,13 @@ class ArrayRunner:
         feeds = {spec.name: known[spec.name] for spec in self._engine.inputs}
         with self._turn, self._clock:
             outputs = self._engine.infer(feeds)
-        try:
-            tensors.require_finite(subject, outputs)
-        except AliAugError as error:
-            raise NonFiniteError(str(error)) from error
         generated: NDArray[np.float32] = outputs["generated"].astype(np.float32, copy=False)
+        if not np.isfinite(generated).all():
+            raise NonFiniteError(subject, "output generated", partial(self._culprit, feeds))
         return [Answer(raw) for raw in np.ascontiguousarray(generated.transpose(0, 2, 3, 1))]
+
+    def _culprit(self, feeds: Mapping[str, NDArray[Any]]) -> str:
+        return self._engine.culprit(feeds) if isinstance(self._engine, Tracing) else ""
 
 
 class DeviceRunner:
@@ -155,7 +173,7 @@ class DeviceRunner:
 
 def _answer(job: PasteJob, pasted: Pasted, subject: str) -> Answer:
     if pasted.broken:
-        raise NonFiniteError(f"{subject} | {pasted.culprit} holds non-finite values")
+        raise NonFiniteError(subject, pasted.culprit)
     return Answer(pasted.raw, {job.mode: pasted.patch})
 
 

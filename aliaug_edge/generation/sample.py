@@ -64,7 +64,7 @@ class Prepared:
 @dataclass(frozen=True)
 class Result:
     """What became of a request. `prepared` and `raw` (h, w, 3) are None when it failed; `blended`
-    is that of `runners.Answer`."""
+    is that of `runners.Answer`; `error` is there where NaN or infinity was the reason."""
 
     request: Request
     status: str
@@ -74,6 +74,7 @@ class Result:
     prepared: Prepared | None = None
     raw: NDArray[np.float32] | None = None
     blended: Mapping[str, UInt8] = field(default_factory=dict)
+    error: NonFiniteError | None = None
 
 
 def prepare(job: Job, request: Request, attempt: int = 0) -> Prepared:
@@ -130,7 +131,7 @@ def produce(job: Job, prepared: Prepared, pipeline: Pipeline) -> Result:
             job.settings.blend,
         )
     except NonFiniteError as error:
-        return Result(request, FAILED, tries, str(error))
+        return Result(request, FAILED, tries, str(error), error=error)
     seen = crops.seen(prepared.window, prepared.image.shape, prepared.shown_mask.shape)
     found = judged(
         prepared.shown[seen],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from html import escape
 from types import NoneType
 from typing import Any
 
@@ -18,6 +20,7 @@ _LATENCY = {
     "cov_percent": _NUMBER_OR_NULL,
 }
 # What is taken from the part, in the words of `read.misfit`.
+PASTE = {"queries": [{"name": str, **_LATENCY}], "problem": (str, NoneType)}
 SHAPE = {
     "queries": [{"name": str, **_LATENCY}],
     "stages": [{"stage": str, "share_of_peak": _NUMBER_OR_NULL, **_LATENCY}],
@@ -45,8 +48,23 @@ def gpu_block(gpu: dict[str, Any]) -> str:
     return (
         f'<h4>On the device</h4><p class="muted">By CUDA events, batch 1, enqueued {graph}; the '
         "stages are from runs of their own.</p>"
-        f"{_chart(gpu)}{_table(gpu)}{definition_list(facts)}"
+        f"{_chart(gpu)}{_table([*gpu['queries'], *gpu['stages']])}{definition_list(facts)}"
+        f"{_paste_block(gpu.get('paste'))}"
     )
+
+
+def _paste_block(paste: dict[str, Any] | None) -> str:
+    """What `generate` runs, crop and blend on the device; empty where that was not timed."""
+    if paste is None:
+        return ""
+    intro = "uint8 to uint8, one crop at a time: cut, generate and blend on the device"
+    said = f"{intro}; not timed: {paste['problem']}" if paste["problem"] else intro
+    body = f'<h4>What generate runs</h4><p class="muted">{escape(said)}.</p>'
+    if not paste["queries"]:
+        return body
+    mean = {row["name"]: row["mean_ms"] for row in paste["queries"]}
+    crop = [(name, mean[name]) for name in ("upload", "compute", "download") if name in mean]
+    return body + _bars([("a crop", crop)]) + _table(paste["queries"])
 
 
 def _chart(gpu: dict[str, Any]) -> str:
@@ -54,11 +72,15 @@ def _chart(gpu: dict[str, Any]) -> str:
     run = [(name, mean[name]) for name in ("h2d", "compute", "d2h") if name in mean]
     apart = [(row["stage"], row["mean_ms"]) for row in gpu["stages"]]
     rows = [row for row in (("a run", run), ("  its stages apart", apart)) if row[1]]
+    return _bars(rows)
+
+
+def _bars(rows: list[tuple[str, list[tuple[str, float]]]]) -> str:
     colours = svg.part_colours([name for _, parts in rows for name, _ in parts])
     return svg.stacked_bars(rows) + legend(colours) if rows else ""
 
 
-def _table(gpu: dict[str, Any]) -> str:
+def _table(latencies: Iterable[dict[str, Any]]) -> str:
     rows: list[list[str | Html]] = [
         [
             str(row.get("name") or row.get("stage")),
@@ -66,7 +88,7 @@ def _table(gpu: dict[str, Any]) -> str:
             shown(row["cov_percent"], 1),
             "–" if row.get("share_of_peak") is None else f"{100 * row['share_of_peak']:.0f} %",
         ]
-        for row in (*gpu["queries"], *gpu["stages"])
+        for row in latencies
     ]
     return table(["ms", *_PERCENTILES, "CoV %", "of peak"], rows)
 

@@ -92,7 +92,7 @@ def read_profile(path: Path) -> Record:
     wrong = misfit(profile, _PROFILE)
     for number, engine in enumerate(profile["engines"] if not wrong else []):
         if "gpu" in engine:
-            wrong = wrong or misfit(engine["gpu"], gpu.SHAPE, f"engines[{number}].gpu")
+            wrong = wrong or _wrong_gpu(engine["gpu"], f"engines[{number}].gpu")
     if not wrong and len(profile["size"]) != 2:
         wrong = "size is not [height, width]"
     if not wrong and not (profile["engines"] and all(e["stages"] for e in profile["engines"])):
@@ -103,6 +103,14 @@ def read_profile(path: Path) -> Record:
             "`ali-aug profile BUNDLE -o FILE` wrote"
         )
     return profile
+
+
+def _wrong_gpu(part: Record, where: str) -> str:
+    """`paste` is null where nothing was there to time, and absent in older profiles."""
+    wrong = misfit(part, gpu.SHAPE, where)
+    if not wrong and part.get("paste") is not None:
+        wrong = misfit(part["paste"], gpu.PASTE, f"{where}.paste")
+    return wrong
 
 
 def read_run(run_dir: Path) -> tuple[Record, list[Record]]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from support.bundles import make_bundle
+from support.gpu.full import make_full_bundle, make_paper_bundle
 from support.gpu.here import Here
 from support.gpu.rig import STAGED, rig
 
-from aliaug_edge.bundle import Bundle
+from aliaug_edge.bundle import Bundle, load_bundle
 from aliaug_edge.engines import open_engine
+from aliaug_edge.engines.cuda_errors import KernelError
 from aliaug_edge.engines.plan import EngineError
 from aliaug_edge.engines.stage import Plan
 from aliaug_edge.errors import AliAugError, MissingDependencyError
@@ -67,6 +73,72 @@ def test_an_engine_asked_for_by_name_is_not_replaced(
         Here(monkeypatch, gpu).has_plans(*STAGED, read=read)  # type: ignore[arg-type]
         with pytest.raises(AliAugError, match=r"is damaged|does not take this engine"):
             open_engine(bundle, engine="tensorrt", size_hw=(64, 96), batch=2).__enter__()
+
+
+def without_nvrtc(monkeypatch: pytest.MonkeyPatch, gpu: Any) -> None:
+    def missing(*_: object) -> None:
+        raise RuntimeError("libnvrtc.so not found")
+
+    monkeypatch.setattr(gpu.bindings[1], "nvrtcCreateProgram", missing)
+
+
+CROP, MASK = np.zeros((1, 64, 64, 3), np.uint8), np.full((1, 64, 64), 255, np.uint8)
+
+
+@pytest.mark.parametrize("make", [make_full_bundle, make_paper_bundle])
+def test_auto_passes_over_tensorrt_where_a_stage_needs_kernels_that_cannot_be_compiled(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    other = load_bundle(make(tmp_path / "bundle"))
+    with rig() as gpu:
+        Here(monkeypatch, gpu).has_plans(*STAGED)
+        without_nvrtc(monkeypatch, gpu)
+        with Pipeline(other, batch=1) as pipeline:
+            assert pipeline.engine_name() == "onnxruntime-cpu"
+            made = pipeline.generate(CROP, MASK, ["crack"], [1], [0.5])
+        assert gpu.machine.ran == []
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.startswith("engine: onnxruntime-cpu (")
+    assert "; tensorrt would be faster: tensorrt | this bundle's encoder sees the mask " in said
+    assert "NVRTC cannot be opened (libnvrtc.so not found); run: " in said
+    with Pipeline(other, "onnxruntime-cpu") as cpu:
+        assert np.allclose(made, cpu.generate(CROP, MASK, ["crack"], [1], [0.5]), atol=1e-6)
+
+
+@pytest.mark.parametrize("make", [make_full_bundle, make_paper_bundle])
+def test_tensorrt_by_name_says_at_the_start_that_kernels_are_missing(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    other = load_bundle(make(tmp_path / "bundle"))
+    with rig() as gpu:
+        Here(monkeypatch, gpu).has_plans(*STAGED)
+        without_nvrtc(monkeypatch, gpu)
+        with (
+            Pipeline(other, "tensorrt", batch=1) as pipeline,
+            pytest.raises(KernelError, match="needs our own kernels: NVRTC cannot be opened"),
+        ):
+            pipeline.engine_name()
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("make", "stages"), [(make_bundle, STAGED), (make_full_bundle, ("generator",))]
+)
+def test_auto_keeps_tensorrt_where_no_stage_needs_our_kernels(
+    make: Any,
+    stages: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Capture,
+) -> None:
+    other = load_bundle(make(tmp_path / "bundle"))
+    with rig() as gpu:
+        Here(monkeypatch, gpu).has_plans(*stages)
+        without_nvrtc(monkeypatch, gpu)
+        with Pipeline(other, batch=1) as pipeline:
+            assert pipeline.engine_name() == "tensorrt"
+            pipeline.generate(CROP, MASK, ["crack"], [1], [0.5])
+    assert "engine: tensorrt, cut and blend on the CPU (NVRTC" in capsys.readouterr().err
 
 
 def test_the_engine_that_took_over_serves_every_size_of_a_run(

@@ -239,6 +239,23 @@ def test_without_a_compiler_for_our_kernels_the_cpu_cuts_and_blends(
     assert gpu.machine.ran.count("cut") == 0
 
 
+def test_without_our_kernels_a_value_that_is_not_finite_names_its_stage_too(
+    good_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> None:
+        raise RuntimeError("libnvrtc.so not found")
+
+    broken = load_bundle(make_bundle(tmp_path / "nan", gain=float("nan")))
+    settings = RunSettings(count=2, engine="tensorrt", retries=0)
+    with rig() as gpu:
+        Here(monkeypatch, gpu).has_plans(*STAGED)
+        monkeypatch.setattr(gpu.bindings[1], "nvrtcCreateProgram", missing)
+        generate_dataset(broken, settings, tmp_path / "out", good_dir)
+    first, second = (record["reason"] for record in lines(tmp_path / "out"))
+    assert first == "bundle test-bundle | output denoised of unet holds non-finite values"
+    assert second == "bundle test-bundle | output generated holds non-finite values"
+
+
 @pytest.mark.parametrize(
     ("call", "code", "after"),
     [

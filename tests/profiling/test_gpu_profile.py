@@ -22,7 +22,7 @@ from aliaug_edge.bundle import load_bundle
 from aliaug_edge.engines.cuda_errors import KernelError
 from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine
 from aliaug_edge.engines.tensorrt import TensorRtEngine
-from aliaug_edge.errors import AliAugError
+from aliaug_edge.errors import AliAugError, DataError
 from aliaug_edge.profiling import Rules, profile_bundle, profile_text
 from aliaug_edge.profiling.gpu_paste import profile_paste
 from aliaug_edge.profiling.gpu_peak import (
@@ -37,7 +37,9 @@ from aliaug_edge.profiling.gpu_text import gpu_lines, state_text
 from aliaug_edge.profiling.gpu_trace import Tracer, collect
 from aliaug_edge.profiling.peak import matmul_spec
 from aliaug_edge.profiling.stages import Bench, scene_feeds, write_scene
+from aliaug_edge.profiling.table import shown
 from aliaug_edge.profiling.trt_layers import write_layers
+from aliaug_edge.report import collect_report, render_report
 from aliaug_edge.report.gpu import SHAPE, gpu_block
 from aliaug_edge.report.read import misfit
 
@@ -278,14 +280,20 @@ def test_without_flops_or_a_rate_there_is_no_floor(gpu, bundle, scene):
     assert profiled(gpu, bundle, scene, peak=None)["stages"][0]["share_of_peak"] is None
 
 
-def test_a_profile_of_a_bundle_carries_it(gpu, bundle, monkeypatch):
+@pytest.fixture
+def document(gpu, bundle, monkeypatch):
+    """What `ali-aug profile` writes on a machine with TensorRT."""
+
     def opening(opened, graph, *, size_hw, batch, **_):
         assert graph == "generator"  # its stages are timed inside it
         return gpu.engine(opened, size_hw=size_hw, batch=batch)
 
     monkeypatch.setattr("aliaug_edge.profiling.stages.open_engine", opening)
     monkeypatch.setattr("aliaug_edge.profiling.run.measured_gpu_gflops", lambda: 1e5)
-    document = profile_bundle(bundle, ["tensorrt"], None, QUICK)
+    return profile_bundle(bundle, ["tensorrt"], None, QUICK)
+
+
+def test_a_profile_of_a_bundle_carries_it(document):
     (entry,) = document["engines"]
     assert (entry["name"], entry["version"]) == ("tensorrt", "10.3")
     assert entry["gpu"]["cuda_graph"] is True
@@ -296,6 +304,38 @@ def test_a_profile_of_a_bundle_carries_it(gpu, bundle, monkeypatch):
     )
     assert "encode" not in [row["stage"] for row in entry["stages"]]
     assert "on the device (CUDA events)" in profile_text(document)
+
+
+def report_of(document, folder):
+    (folder / "profile.json").write_text(json.dumps(document))
+    return render_report(collect_report(profile_json=folder / "profile.json"))
+
+
+def test_the_report_shows_what_generate_runs_on_the_device(document, tmp_path):
+    html = report_of(document, tmp_path)
+    _, block = html.split("<h4>What generate runs</h4>")
+    for row in document["engines"][0]["gpu"]["paste"]["queries"]:
+        values = "".join(f"<td>{shown(row[f'{p}_ms'], 3)}</td>" for p in ("p50", "p90", "p95"))
+        assert f"<td>{row['name']}</td>{values}" in block
+    for name in ("upload", "compute", "download"):
+        assert f"<title>{name}: " in block  # a bar each
+
+
+def test_the_report_says_why_that_was_not_timed(document, tmp_path):
+    """And has nothing of it where the profile does not, as one of an earlier version."""
+    gpu_part = document["engines"][0]["gpu"]
+    gpu_part["paste"] = {"queries": [], "problem": "NVRTC <12> cannot be opened"}
+    assert "; not timed: NVRTC &lt;12&gt; cannot be opened." in report_of(document, tmp_path)
+    gpu_part["paste"] = None
+    assert "What generate runs" not in report_of(document, tmp_path)
+    del gpu_part["paste"]
+    assert "What generate runs" not in report_of(document, tmp_path)
+
+
+def test_a_damaged_part_about_it_is_named(document, tmp_path):
+    del document["engines"][0]["gpu"]["paste"]["queries"][1]["p50_ms"]
+    with pytest.raises(DataError, match=r"gpu\.paste\.queries\[1\]\.p50_ms is missing"):
+        report_of(document, tmp_path)
 
 
 def test_engines_elsewhere_have_no_such_part(bundle):
