@@ -244,13 +244,36 @@ class Sixteen:
         (images(0.5, 0.1, 0.2), True, True, True),
         (images(0.5, 0.5, 0.2), False, False, True),
         (images(0.5, 0.1, 0.5), False, True, False),
-        (images(0.1, 0.5, 0.9), False, False, False),  # its error is as large as what swaps do
+        (images(0.5, 0.9, 0.2), False, False, True),  # it changes, and not as it should
+        (images(0.1, -0.3, -0.2), False, True, True),  # both act, on another image
         (images(np.nan, 0.1, 0.2), False, False, False),
     ],
 )
 def test_an_engine_is_right_when_it_agrees_and_both_swaps_act(found, right, mask, prompt):
-    row = correctness._row(found, np.full((1, 3, 8, 8), 0.5, np.float32), Sixteen)
+    row = correctness._row(found, images(0.5, 0.1, 0.2), Sixteen)
     assert (row["right"], row["mask_acts"], row["prompt_acts"]) == (right, mask, prompt)
+
+
+def test_a_swap_acts_though_rounding_moves_the_image_more():
+    """With random weights a prompt moves each pixel by little; FP16 may round it by more."""
+    random = np.random.default_rng(0)
+
+    def rounded(made):
+        noise = {kind: random.normal(scale=0.004, size=(1, 3, 64, 64)) for kind in made}
+        return {kind: image + noise[kind].astype(np.float32) for kind, image in made.items()}
+
+    effect = random.normal(scale=0.001, size=(1, 3, 64, 64)).astype(np.float32)
+    plain = np.full((1, 3, 64, 64), 0.5, np.float32)
+    reference = {"plain": plain, "mask": plain + 0.2, "prompt": plain + effect}
+    deaf = {"plain": plain, "mask": plain + 0.2, "prompt": plain}
+    assert correctness._row(rounded(reference), reference, Sixteen)["right"]
+    assert not correctness._row(rounded(deaf), reference, Sixteen)["prompt_acts"]
+
+
+def test_a_reference_that_no_prompt_moves_passes_no_engine():
+    """A U-Net that changes nothing, with the noise of a GPU that adds in another order."""
+    still = images(0.5, 0.1, 0.5 + 1e-6)
+    assert not correctness._row(still, still, Sixteen)["prompt_acts"]
 
 
 def test_the_table_shows_floor_and_aims_from_what_was_measured_in_the_same_run():
