@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import json
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -105,8 +106,30 @@ def fake_tensorrt(machine: Machine, failures: Failures, version: str = "10.3") -
     plugins: list[Any] = []
     if version == "8.6":
         module.init_libnvinfer_plugins = lambda logger, _namespace: plugins.append(logger) or True
-    module.Runtime = lambda logger: Runtime(machine, failures, version, logger, plugins)
+    voice = Voice()
+    module.Runtime = lambda logger: Runtime(machine, failures, version, logger, voice, plugins)
     return module
+
+
+class Voice:
+    """The one logger that a process has in TensorRT: that of the first runtime. Others that come
+    while one lives are not asked, and the pointer keeps nothing alive."""
+
+    def __init__(self) -> None:
+        self._runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
+        self._logger: Any = None
+
+    def join(self, runtime: Runtime) -> None:
+        if not self._runtimes:
+            self._logger = weakref.ref(runtime.logger)
+        self._runtimes.add(runtime)
+
+    def say(self, message: str) -> None:
+        logger = self._logger()
+        if logger is None:
+            raise RuleBroken("TensorRT calls the logger of a runtime that is gone")
+        logger.log(Severity.WARNING, "nobody should see this")
+        logger.log(Severity.ERROR, message)
 
 
 class Runtime:
@@ -116,6 +139,7 @@ class Runtime:
         failures: Failures,
         version: str,
         logger: Any,
+        voice: Voice,
         plugins: Sequence[Any] = (),
     ) -> None:
         if not getattr(logger, "ready", False):
@@ -123,10 +147,8 @@ class Runtime:
         self.machine, self.failures = machine, failures
         self.version, self.logger, self.plugins = version, logger, plugins
         self.engine_host_code_allowed = False
-
-    def say(self, message: str) -> None:
-        self.logger.log(Severity.WARNING, "nobody should see this")
-        self.logger.log(Severity.ERROR, message)
+        self.say = voice.say
+        voice.join(self)
 
     def fails(self, call: str) -> bool:
         """Whether this call is refused; as in TensorRT, what is said last is not why."""
