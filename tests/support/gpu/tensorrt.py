@@ -52,6 +52,10 @@ class ExecutionContextAllocationStrategy(enum.Enum):
     USER_MANAGED = 2
 
 
+class Dims(list[int]):
+    """A sequence that equals no tuple, as the real one."""
+
+
 class ILogger:
     def __init__(self) -> None:
         self.ready = True
@@ -206,16 +210,16 @@ class _Engine:
     def get_tensor_dtype(self, name: str) -> DataType:
         return {"float32": DataType.FLOAT, "float16": DataType.HALF}[self.tensors[name][0]]
 
-    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-        return tuple(n if isinstance(n, int) else -1 for n in self.tensors[name][1])
+    def get_tensor_shape(self, name: str) -> Dims:
+        return Dims(n if isinstance(n, int) else -1 for n in self.tensors[name][1])
 
-    def get_tensor_profile_shape(self, name: str, profile: int) -> list[tuple[int, ...]]:
+    def get_tensor_profile_shape(self, name: str, profile: int) -> list[Dims]:
         assert profile == 0
         low, high = (self._bound(name, side) for side in ("low", "high"))
         return [low, low, high]
 
-    def _bound(self, name: str, side: str) -> tuple[int, ...]:
-        return tuple(dimension(n, self.document[side]) for n in self.tensors[name][1])
+    def _bound(self, name: str, side: str) -> Dims:
+        return Dims(dimension(n, self.document[side]) for n in self.tensors[name][1])
 
     def _context(self, *, managed: bool) -> Any:
         if not managed:
@@ -285,13 +289,13 @@ class _Context:
         self.settled = False
         return True
 
-    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+    def get_tensor_shape(self, name: str) -> Dims:
         bound: dict[str, int] = {}
         for given, shape in self.shapes.items():
             for axis, length in zip(self.engine.tensors[given][1], shape, strict=True):
                 if isinstance(axis, str):
                     bound[base(axis)] = length * part(axis)
-        return tuple(dimension(n, bound, -1) for n in self.engine.tensors[name][1])
+        return Dims(dimension(n, bound, -1) for n in self.engine.tensors[name][1])
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         if name not in self.engine.tensors:
@@ -337,7 +341,7 @@ class _Context:
             }
             results = self.engine.session.run(list(outputs), feeds)
             for (name, where), result in zip(outputs.items(), results, strict=True):
-                if tuple(result.shape) != shapes[name]:
+                if list(result.shape) != shapes[name]:
                     raise RuleBroken(f"{name} came out as {result.shape}, not {shapes[name]}")
                 view(*where)[:] = np.ascontiguousarray(result).view(np.uint8).reshape(-1)
 
