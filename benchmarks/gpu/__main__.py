@@ -24,6 +24,7 @@ from .subjects import Subject
 SECONDS = 540.0
 MARGIN = 15.0  # for the table, and for what cannot be interrupted
 CUT_SHORT = 3
+EXPORT_S = 240.0  # on a slow host; without it there is little to measure
 LOADING_S = 180.0  # from a cold disk; done before any part that is timed
 BUILD_S, LEAST_BUILD_S = 240.0, 45.0
 # What a build has to leave of the time, for whatever is measured with its engines and after them.
@@ -135,7 +136,7 @@ def _tiny_and_turbo(
             command = subjects.build_command(settings, tiny.bundle, TINY_SIDE, 1)
             building = stack.enter_context(processes.beside(command))
         budget.say("making SD-Turbo's geometry")
-        turbo = budget.attempt("SD-Turbo's geometry", lambda: subjects.turbo(settings), 200)
+        turbo = budget.attempt("SD-Turbo's geometry", lambda: subjects.turbo(settings), EXPORT_S)
         if building is not None:
             limit = min(TINY_BUILD_S, budget.left)
             what = f"TensorRT engines of tiny at {TINY_SIDE} px, batch 1"
