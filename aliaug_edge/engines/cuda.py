@@ -213,21 +213,25 @@ class Cuda:
         """Machine code of CUDA C++ `source` for this GPU, by NVRTC.
 
         Raises:
-            KernelError: it does not compile, or NVRTC is not there.
+            KernelError: it does not compile, or NVRTC is not there or does not know this GPU.
         """
         major, minor = self.compute_capability()
         # Fused multiply-add rounds once where numpy rounds twice.
         options = [f"--gpu-architecture=sm_{major}{minor}".encode(), b"--fmad=false"]
         nvrtc = self._nvrtc
         try:
-            program = self._call(
-                nvrtc.nvrtcCreateProgram, source.encode(), name.encode(), 0, [], []
-            )
+            known = self._call(nvrtc.nvrtcGetSupportedArchs)
         except BindingError as error:
-            install = nvrtc_install(probe_gpus().cuda_version)
             raise KernelError(
-                f"NVRTC cannot be opened ({error.__cause__}); run: {install}"
+                f"NVRTC cannot be opened ({error.__cause__}); run: {_nvrtc_cure()}"
             ) from error
+        if 10 * major + minor not in map(int, known):
+            version = ".".join(map(str, self._call(nvrtc.nvrtcVersion)))
+            raise KernelError(
+                f"NVRTC {version} does not compile for this GPU, SM {major}.{minor} (for SM "
+                f"{_shown(min(known))} to {_shown(max(known))}); run: {_nvrtc_cure()}"
+            )
+        program = self._call(nvrtc.nvrtcCreateProgram, source.encode(), name.encode(), 0, [], [])
         try:
             self._call(nvrtc.nvrtcCompileProgram, program, len(options), options)
             code = bytearray(int(self._call(nvrtc.nvrtcGetCUBINSize, program)))
@@ -279,6 +283,15 @@ def pointer(address: int) -> ctypes.c_void_p:
 def whole(value: int) -> ctypes.c_int:
     """An int as an argument of a kernel."""
     return ctypes.c_int(value)
+
+
+def _shown(architecture: int) -> str:
+    """ "9.0" of 90."""
+    return f"{architecture // 10}.{architecture % 10}"
+
+
+def _nvrtc_cure() -> str:
+    return nvrtc_install(probe_gpus().cuda_version)
 
 
 def _mib(nbytes: int) -> str:

@@ -37,22 +37,21 @@ class TensorRtError(AliAugError):
 
 
 class Log:
-    """TensorRT's messages: the last errors are kept for ours, the rest is dropped."""
+    """TensorRT's messages: the last errors are kept for ours, the rest is dropped. `logger` is what
+    TensorRT takes as its logger."""
 
-    def __init__(self) -> None:
+    def __init__(self, trt: Any) -> None:
         self._errors: deque[str] = deque(maxlen=20)
-
-    def logger(self, trt: Any) -> Any:
-        """An object that TensorRT takes as its logger."""
+        errors = self._errors
 
         def log(_: Any, severity: Any, message: str) -> None:
             if severity.name in ("ERROR", "INTERNAL_ERROR"):
-                self._errors.append(" ".join(message.split()))
+                errors.append(" ".join(message.split()))
 
         def init(this: Any) -> None:
             trt.ILogger.__init__(this)
 
-        return type("Logger", (trt.ILogger,), {"log": log, "__init__": init})()
+        self.logger = type("Logger", (trt.ILogger,), {"log": log, "__init__": init})()
 
     def take(self) -> str:
         """What the last error said, once."""
@@ -68,6 +67,22 @@ class Log:
         if memory is not None:
             return GpuMemoryError(f"{what}: out of GPU memory ({memory}); {_LOWER}")
         return TensorRtError(f"{what}: {said}{advice and f'; {advice}'}")
+
+
+def shared_log(trt: Any) -> Log:
+    """The one log of this process, for every engine in it; never freed.
+
+    TensorRT keeps the logger of the first runtime as long as any lives, and calls it for all of
+    them: another engine's own would stay empty, and the first one's must not go with its engine.
+    """
+    for module, log in _logs:
+        if module is trt:
+            return log
+    _logs.append((trt, Log(trt)))
+    return _logs[-1][1]
+
+
+_logs: list[tuple[Any, Log]] = []
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,14 @@ from aliaug_edge.engines.lost import lost_gpu_first
 from aliaug_edge.engines.packages import tensorrt_install
 from aliaug_edge.engines.plugins import register_plugins
 from aliaug_edge.engines.shapes import bind_specs, free_dimensions
-from aliaug_edge.engines.stage import Log, Plan, Shape, Stage, TensorRtError, load_stage
+from aliaug_edge.engines.stage import (
+    Plan,
+    Shape,
+    Stage,
+    TensorRtError,
+    load_stage,
+    shared_log,
+)
 from aliaug_edge.engines.tensorrt_package import MODULES, import_problem, start_problem
 from aliaug_edge.errors import AliAugError, BundleError, MissingDependencyError
 from aliaug_edge.tensors import Arrays, TensorSpec, check_feeds
@@ -100,7 +107,7 @@ class TensorRtEngine:
         self.trt = trt or import_runtime()
         self.turn = threading.Lock()
         self._stack = contextlib.ExitStack()
-        self._log = Log()
+        self._log = shared_log(self.trt)
         self._digest = hashlib.sha256()  # of the plans in use
         self._steps: tuple[Step, ...] = ()
         self._ready: OrderedDict[tuple[Shape, ...], Ready] = OrderedDict()
@@ -234,10 +241,9 @@ class TensorRtEngine:
         return self._kernels
 
     def _load_stages(self) -> list[Stage]:
-        logger = self._log.logger(self.trt)
-        register_plugins(self.trt, logger)
+        register_plugins(self.trt, self._log.logger)
         try:
-            runtime = self.trt.Runtime(logger)
+            runtime = self.trt.Runtime(self._log.logger)
         except TypeError as error:
             raise TensorRtError(start_problem(self.trt.__version__, self._log.take())) from error
         self._digest = hashlib.sha256()

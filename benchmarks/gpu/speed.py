@@ -18,7 +18,7 @@ from .subjects import Subject
 
 WARM = 3  # runs before the first that counts; CUDA graphs are captured in them
 OPEN_S = 90.0
-COMPILE_S = 120.0
+COMPILE_S, LEAST_COMPILE_S = 120.0, 45.0
 TURN_S = 30.0
 
 Turn = tuple[float, float | None]  # wall and device, ms
@@ -27,12 +27,19 @@ Opened = Callable[[contextlib.ExitStack], Runner]
 
 
 def measure(
-    budget: Budget, settings: Settings, subject: Subject, side: int, batch: int, seconds: float
+    budget: Budget,
+    settings: Settings,
+    subject: Subject,
+    side: int,
+    batch: int,
+    seconds: float,
+    keeps: float = 0.0,
 ) -> list[dict[str, Any]]:
     """One row per engine at this size and batch, from at most `seconds` of taking turns. An engine
-    that fails, in whichever turn, has no row, and the others go on."""
+    that fails, in whichever turn, has no row, and the others go on. What is compiled for it leaves
+    those `seconds`, and `keeps` for what comes after."""
     where = f"at {side} x {side}, batch {batch}"
-    opened = _open_all(budget, settings, subject, side, batch, where)
+    opened = _open_all(budget, settings, subject, side, batch, where, seconds + keeps)
     times: dict[str, list[Turn]] = {name: [] for name in opened}
     try:
         end = time.monotonic() + min(seconds, budget.left)
@@ -76,9 +83,16 @@ def prompt_encoder(settings: Settings) -> dict[str, Any]:
 
 
 def _open_all(
-    budget: Budget, settings: Settings, subject: Subject, side: int, batch: int, where: str
+    budget: Budget,
+    settings: Settings,
+    subject: Subject,
+    side: int,
+    batch: int,
+    where: str,
+    keeps: float,
 ) -> dict[str, tuple[Runner, Close]]:
-    """What runs here by name, warm, and how it is closed."""
+    """What runs here by name, warm, and how it is closed. Compiling, which may take all of the time
+    that there is, leaves `keeps` seconds."""
     found: dict[str, tuple[Runner, Close]] = {}
     own = budget.attempt(f"inputs {where}", lambda: feeds_of(subject.bundle, side, batch), OPEN_S)
     if own is None:
@@ -99,8 +113,9 @@ def _open_all(
     for name in settings.engines:
         add(name, lambda stack, n=name: stack.enter_context(ours(n, subject.bundle, side, batch)))
     if forward is not None and batch == 1:
-        needs = 0.0 if settings.cpu else 60.0
-        add("torch-compile", lambda _: _compiled(settings, forward, own), COMPILE_S, needs)
+        needs = 0.0 if settings.cpu else keeps + LEAST_COMPILE_S
+        limit = min(COMPILE_S, max(budget.left - keeps, LEAST_COMPILE_S))
+        add("torch-compile", lambda _: _compiled(settings, forward, own), limit, needs)
     elif forward is not None:
         budget.leave_out(f"torch-compile {where}", "it would be compiled for each shape")
     return found

@@ -13,7 +13,6 @@ from typing import Any
 from aliaug_edge.assets import resolve_bundle
 from aliaug_edge.bundle import Bundle, load_bundle
 
-from . import processes
 from .settings import Settings
 
 # Heavy ones, the parts' own on top of them last.
@@ -73,16 +72,10 @@ def turbo(settings: Settings) -> Subject:
     return Subject(name, load_bundle(folder), generator)
 
 
-def build(
-    seconds: float, settings: Settings, bundle: Bundle, sides: Sequence[int], batch: int
-) -> None:
-    """TensorRT engines by `ali-aug build`, which is a process that can be stopped.
-
-    Raises:
-        RuntimeError: the build failed, or did not end in time.
-    """
-    asked = build_arguments(settings, bundle, sides, batch)
-    processes.run([sys.executable, "-m", "aliaug_edge", "build", *asked], seconds)
+def build_command(settings: Settings, bundle: Bundle, side: int, batch: int) -> list[str]:
+    """What makes TensorRT engines: `ali-aug build`, a process that can be stopped."""
+    asked = build_arguments(settings, bundle, [side], batch)
+    return [sys.executable, "-m", "aliaug_edge", "build", *asked]
 
 
 def build_arguments(

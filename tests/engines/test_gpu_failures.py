@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import gc
 import threading
 from typing import Any
 
@@ -181,6 +183,29 @@ def test_a_runtime_that_does_not_start_says_what_tensorrt_says(
         monkeypatch.setattr(gpu.trt, "Runtime", runtime)
         with pytest.raises(TensorRtError, match=r"does not start here: CUDA init.* error: 35; a C"):
             gpu.engine(bundle).__enter__()
+
+
+def test_a_second_engine_says_why_as_the_first_does(bundle: Bundle, feeds: Arrays) -> None:
+    """`generate` holds one per size; TensorRT tells them all to the logger of the first."""
+    with rig() as gpu, gpu.engine(bundle) as first:
+        first.infer(feeds)
+        gpu.driver.fail("create_execution_context", CUresult.CUDA_ERROR_OUT_OF_MEMORY)
+        with (
+            gpu.engine(bundle) as second,
+            pytest.raises(GpuMemoryError, match=r"out of GPU memory \(.*Cuda Runtime"),
+        ):
+            second.infer(feeds)
+
+
+def test_an_engine_outlives_the_one_that_was_there_before_it(bundle: Bundle, feeds: Arrays) -> None:
+    """TensorRT goes on to call the logger that the first brought along."""
+    with rig() as gpu, contextlib.ExitStack() as stack:
+        with gpu.engine(bundle):
+            second = stack.enter_context(gpu.engine(bundle))
+        gc.collect()
+        gpu.driver.fail("create_execution_context", CUresult.CUDA_ERROR_OUT_OF_MEMORY)
+        with pytest.raises(GpuMemoryError, match=r"out of GPU memory \(.*Cuda Runtime"):
+            second.infer(feeds)
 
 
 def test_plans_of_another_graph_are_refused(bundle: Bundle) -> None:

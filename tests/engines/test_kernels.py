@@ -14,7 +14,7 @@ from aliaug_edge import imaging
 from aliaug_edge.engines import kernels as kernels_module
 from aliaug_edge.engines.buffers import Memory, layout_of
 from aliaug_edge.engines.cuda import Cuda
-from aliaug_edge.engines.cuda_errors import GpuError
+from aliaug_edge.engines.cuda_errors import GpuError, KernelError
 from aliaug_edge.engines.kernels import FIELDS, MODES, Kernels, Sizes
 from aliaug_edge.generation import blend as cpu
 from aliaug_edge.quality.planes import LUMA
@@ -143,7 +143,15 @@ def test_without_nvrtc_the_line_says_what_to_install(monkeypatch: pytest.MonkeyP
     def absent(*_: Any) -> Any:
         raise RuntimeError("Failed to dlopen libnvrtc.so.12")
 
-    monkeypatch.setattr(FakeNvrtc, "nvrtcCreateProgram", absent)
+    monkeypatch.setattr(FakeNvrtc, "nvrtcGetSupportedArchs", absent)
     line = r"libnvrtc\.so\.12.*pip install 'nvidia-cuda-nvrtc<14'"
     with rig() as gpu, Cuda(gpu.bindings) as cuda, pytest.raises(GpuError, match=line):
+        Kernels(cuda).__enter__()
+
+
+def test_an_nvrtc_that_does_not_know_the_gpu_says_which_it_knows() -> None:
+    """NVRTC 13 has dropped Xavier, NVRTC 12 has never heard of Thor."""
+    line = r"NVRTC 13\.5 does not compile for this GPU, SM 8\.7 \(for SM 9\.0 to 12\.1\); run: pip "
+    with rig() as gpu, Cuda(gpu.bindings) as cuda, pytest.raises(KernelError, match=line):
+        gpu.bindings[1].architectures = [90, 121]
         Kernels(cuda).__enter__()

@@ -48,3 +48,8 @@ def test_the_kernels_compile_for_every_architecture_that_this_nvrtc_knows(nvrtc:
 def test_what_does_not_compile_is_one_line_with_the_compilers_own(nvrtc: Any) -> None:
     with pytest.raises(KernelError, match=r"x\.cu \| .*nvrtcCompileProgram.*error: identifier"):
         Compiler(nvrtc, 90).compile("__global__ void f() { unknown = 1; }", "x.cu")
+
+
+def test_an_architecture_that_this_nvrtc_does_not_know_is_one_line(nvrtc: Any) -> None:
+    with pytest.raises(KernelError, match=r"^NVRTC \d+\.\d+ does not compile .* SM 3\.5 \(for SM"):
+        Compiler(nvrtc, 35).compile(source(), SOURCE)

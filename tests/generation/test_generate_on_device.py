@@ -232,7 +232,7 @@ def test_without_a_compiler_for_our_kernels_the_cpu_cuts_and_blends(
     run(tmp_path / "cpu", "onnxruntime-cpu", "-n", 3)
     with rig() as gpu:
         Here(monkeypatch, gpu).has_plans(*STAGED)
-        monkeypatch.setattr(gpu.bindings[1], "nvrtcCreateProgram", missing)
+        monkeypatch.setattr(gpu.bindings[1], "nvrtcGetSupportedArchs", missing)
         said = run(tmp_path / "gpu", "tensorrt", "-n", 3)
     assert "engine: tensorrt, cut and blend on the CPU (NVRTC cannot be opened" in said
     assert levels_apart(tmp_path / "gpu", tmp_path / "cpu") <= 1

@@ -120,13 +120,13 @@ def test_a_build_that_fails_gives_its_last_line(tmp_path):
     bundle = subjects.shipped(small(tmp_path))
     (tmp_path / "tiny/bundle.json").write_text("{}")
     with pytest.raises(RuntimeError, match=r"."):
-        subjects.build(120, Settings(tmp_path), bundle, [128], 1)
+        processes.run(subjects.build_command(Settings(tmp_path), bundle, 128, 1), 120)
 
 
 def test_a_build_that_hangs_is_stopped(tmp_path):
     bundle = subjects.shipped(small(tmp_path))
     with pytest.raises(RuntimeError, match="not done within 0 s"):
-        subjects.build(0.01, Settings(tmp_path), bundle, [128], 1)
+        processes.run(subjects.build_command(Settings(tmp_path), bundle, 128, 1), 0.01)
 
 
 SLEEPER = """
@@ -165,6 +165,102 @@ def test_a_process_that_does_not_heed_the_interrupt_is_killed(monkeypatch):
         process.stdout.readline()
         processes.stop(process)
         assert process.returncode == -signal.SIGKILL
+
+
+def test_a_process_beside_something_that_fails_does_not_outlive_it(tmp_path):
+    said = tmp_path / "said"
+    with (
+        pytest.raises(MemoryError),
+        processes.beside([sys.executable, "-c", SLEEPER, str(said)]),
+    ):
+        while not said.exists() or not said.read_text():
+            time.sleep(0.05)
+        raise MemoryError
+    assert not alive(int(said.read_text()))
+
+
+class Parts:
+    """The script's parts in place of those that need a GPU: what is asked for, in order. A build
+    takes `build_s` of a clock that the budget reads."""
+
+    def __init__(self, monkeypatch, build_s):
+        self.asked, self.clock = [], 0.0
+        monkeypatch.setattr("benchmarks.gpu.budget.time.monotonic", lambda: self.clock)
+        row = {"gpu": None, "cpu": "a CPU", "sm": None, "memory_gib": None, "driver_cuda": None}
+        row |= {"system": "", "python": "", "versions": {}, "state": {}, "matrix_rate_by": ""}
+        subject = subjects.Subject("sd-turbo-fp16", Sixteen.bundle, None)
+        tiny = subjects.Subject("tiny", Sixteen.bundle, None)
+        for module, name, made in (
+            (subjects, "load_libraries", None),
+            (script.card, "read_card", {**row, "matrix_tflops_f16": 1.0}),
+            (subjects, "tiny", tiny),
+            (subjects, "turbo", subject),
+            (correctness, "check", []),
+            (script.speed, "measure", []),
+            (script.speed, "prompt_encoder", {}),
+            (script.overlap, "generate", {}),
+            (script.overlap, "paste", {}),
+            (script.memory, "in_a_process", {}),
+        ):
+            monkeypatch.setattr(module, name, self.part(name, made))
+        monkeypatch.setattr(subjects, "build_command", lambda *a: [a[1], *a[2:]])
+        monkeypatch.setattr(processes, "run", self.build(build_s))
+        monkeypatch.setattr(
+            processes, "finish", lambda *_: self.asked.append("tiny's are waited for")
+        )
+        monkeypatch.setattr(processes, "beside", self.beside)
+
+    def part(self, name, made):
+        def work(*arguments, **_):
+            sizes = [a for a in arguments if a in (512, 256)]
+            self.asked.append(" ".join(map(str, [name, *sizes])))
+            return made
+
+        return work
+
+    def build(self, build_s):
+        def run(command, seconds):
+            self.asked.append(f"build {command[1]} batch {command[2]}")
+            self.clock += min(build_s, seconds)
+            if build_s > seconds:
+                raise RuntimeError(f"not done within {seconds:.0f} s")
+
+        return run
+
+    @contextlib.contextmanager
+    def beside(self, _command):
+        self.asked.append("tiny's are begun")
+        yield object()
+
+
+def test_a_size_is_measured_whole_before_the_next_is_built(tmp_path, monkeypatch):
+    parts = Parts(monkeypatch, build_s=1)
+    Sixteen.bundle.provenance = {}
+    Sixteen.bundle.root = tmp_path
+    results = {part: [] for part in ("correctness", "speed", "generate", "paste", "memory")}
+    script._run(Budget(500), Settings(tmp_path), {**results, "flops": {}})
+    begun = parts.asked.index("tiny's are begun")
+    assert parts.asked[begun : begun + 4] == [
+        "tiny's are begun", "turbo", "tiny's are waited for", "check"
+    ]  # fmt: skip
+    assert parts.asked[begun + 4 : begun + 12] == [
+        "build 512 batch 1", "check 512", "measure 512", "paste 512",
+        "in_a_process 512", "in_a_process 512", "build 256 batch 1", "measure 256",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("left", "begun"), [(500, True), (300, True), (150, False)])
+def test_a_build_leaves_the_time_to_measure_without_it(tmp_path, monkeypatch, left, begun):
+    """Builds that never end."""
+    parts = Parts(monkeypatch, build_s=10_000)
+    Sixteen.bundle.provenance = {}
+    Sixteen.bundle.root = tmp_path
+    results = {part: [] for part in ("correctness", "speed", "generate", "paste", "memory")}
+    budget = Budget(left)
+    script._run(budget, Settings(tmp_path), {**results, "flops": {}})
+    assert ("build 512 batch 1" in parts.asked) is begun
+    assert "measure 512" in parts.asked
+    assert budget.left >= script.BATCH_KEEPS_S
 
 
 ENDING = """
@@ -244,13 +340,36 @@ class Sixteen:
         (images(0.5, 0.1, 0.2), True, True, True),
         (images(0.5, 0.5, 0.2), False, False, True),
         (images(0.5, 0.1, 0.5), False, True, False),
-        (images(0.1, 0.5, 0.9), False, False, False),  # its error is as large as what swaps do
+        (images(0.5, 0.9, 0.2), False, False, True),  # it changes, and not as it should
+        (images(0.1, -0.3, -0.2), False, True, True),  # both act, on another image
         (images(np.nan, 0.1, 0.2), False, False, False),
     ],
 )
 def test_an_engine_is_right_when_it_agrees_and_both_swaps_act(found, right, mask, prompt):
-    row = correctness._row(found, np.full((1, 3, 8, 8), 0.5, np.float32), Sixteen)
+    row = correctness._row(found, images(0.5, 0.1, 0.2), Sixteen)
     assert (row["right"], row["mask_acts"], row["prompt_acts"]) == (right, mask, prompt)
+
+
+def test_a_swap_acts_though_rounding_moves_the_image_more():
+    """With random weights a prompt moves each pixel by little; FP16 may round it by more."""
+    random = np.random.default_rng(0)
+
+    def rounded(made):
+        noise = {kind: random.normal(scale=0.004, size=(1, 3, 64, 64)) for kind in made}
+        return {kind: image + noise[kind].astype(np.float32) for kind, image in made.items()}
+
+    effect = random.normal(scale=0.001, size=(1, 3, 64, 64)).astype(np.float32)
+    plain = np.full((1, 3, 64, 64), 0.5, np.float32)
+    reference = {"plain": plain, "mask": plain + 0.2, "prompt": plain + effect}
+    deaf = {"plain": plain, "mask": plain + 0.2, "prompt": plain}
+    assert correctness._row(rounded(reference), reference, Sixteen)["right"]
+    assert not correctness._row(rounded(deaf), reference, Sixteen)["prompt_acts"]
+
+
+def test_a_reference_that_no_prompt_moves_passes_no_engine():
+    """A U-Net that changes nothing, with the noise of a GPU that adds in another order."""
+    still = images(0.5, 0.1, 0.5 + 1e-6)
+    assert not correctness._row(still, still, Sixteen)["prompt_acts"]
 
 
 def test_the_table_shows_floor_and_aims_from_what_was_measured_in_the_same_run():

@@ -12,7 +12,7 @@ from aliaug_edge.engines.tensorrt import TensorRtEngine
 from aliaug_edge.profiling import gpu_state
 from benchmarks.gpu import correctness, memory, overlap, speed
 from benchmarks.gpu.budget import Budget
-from benchmarks.gpu.runners import feeds_of, ours
+from benchmarks.gpu.runners import Runner, feeds_of, ours
 from benchmarks.gpu.settings import Settings
 from benchmarks.gpu.subjects import Subject
 
@@ -132,3 +132,30 @@ def test_a_size_that_gives_no_inputs_is_left_out(bundle, settings):
     budget = Budget(60)
     assert speed.measure(budget, settings, Subject("tiny", bundle, None), 0, 1, 5) == []
     assert budget.missing[0]["what"] == "inputs at 0 x 0, batch 1"
+
+
+@pytest.mark.usefixtures("two", "gpu")
+@pytest.mark.parametrize(("left", "limits"), [(300, [120.0]), (110, [50.0]), (70, [])])
+def test_compiling_leaves_the_time_to_measure_the_others(
+    bundle, settings, monkeypatch, left, limits
+):
+    """It may take all that there is; nothing was measured yet when it begins."""
+    given = []
+
+    class Clocked(Budget):
+        left = property(lambda _: float(remaining))
+
+        def attempt(self, what, work, seconds, needs=0.0):
+            if what.startswith("torch-compile") and self.left > needs:
+                given.append(seconds)
+                return None
+            return super().attempt(what, work, seconds, needs)
+
+    remaining = left
+    eager = Runner("torch-eager", lambda _: None, lambda: (1.0, 1.0))
+    monkeypatch.setattr(speed, "_half", lambda *_: lambda *_: None)
+    monkeypatch.setattr(speed, "torch_runner", lambda *_: eager)
+    subject = Subject("tiny", bundle, object())
+    rows = speed.measure(Clocked(left), settings, subject, SIDE, 1, 20, keeps=40)
+    assert given == limits
+    assert [row["engine"] for row in rows] == ["torch-eager", "tensorrt", "onnxruntime-cpu"]

@@ -21,6 +21,28 @@ from support.gpu.works import copy_work, kernel_work, set_work
 Status = tuple[Any, ...]
 
 OK = CUresult.CUDA_SUCCESS
+# What they give is no int in cuda-python, but an object that can be made one; None with an error.
+GIVES_HANDLE = {
+    "cuDeviceGet",
+    "cuDevicePrimaryCtxRetain",
+    "cuMemAlloc",
+    "cuStreamCreate",
+    "cuEventCreate",
+    "cuStreamEndCapture",
+    "cuGraphInstantiate",
+    "cuModuleLoadData",
+    "cuModuleGetFunction",
+}
+
+
+class Handle:
+    """CUstream, CUdeviceptr and their like."""
+
+    def __init__(self, value: int) -> None:
+        self._value = value
+
+    def __int__(self) -> int:
+        return self._value
 
 
 class FakeDriver:
@@ -37,6 +59,7 @@ class FakeDriver:
         self.contexts = 0
         self.modules: dict[int, ctypes.CDLL] = {}
         self.functions: dict[int, compiler.Kernel] = {}
+        self.timed: set[int] = set()  # events
         self.failures = Failures()
         self.fail, self.lose = self.failures.fail, self.failures.lose
         self._current = threading.local()
@@ -56,7 +79,11 @@ class FakeDriver:
         def called(*arguments: Any) -> Status:
             with self.machine.turn:
                 code = self._verdict(name)
-                return (code,) if code else value(*arguments)
+                plain = [int(a) if isinstance(a, Handle) else a for a in arguments]
+                code, *given = (code,) if code else value(*plain)
+                if name not in GIVES_HANDLE:
+                    return (code, *given)
+                return code, None if code else Handle(given[0])
 
         called.__name__ = name
         return called
@@ -115,14 +142,20 @@ class FakeDriver:
         return OK, self.machine.allocate(nbytes, pinned=False)
 
     def cuMemFree(self, address: int) -> Status:
+        if self._refuses_in_capture():
+            return (CUresult.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,)
         self.machine.release(address, pinned=False)
         return (OK,)
 
     def cuMemHostAlloc(self, nbytes: int, flags: int) -> Status:
         del flags
+        if self._refuses_in_capture():
+            return (CUresult.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,)
         return OK, self.machine.allocate(nbytes, pinned=True)
 
     def cuMemFreeHost(self, address: int) -> Status:
+        if self._refuses_in_capture():
+            return (CUresult.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,)
         self.machine.release(address, pinned=True)
         return (OK,)
 
@@ -174,9 +207,10 @@ class FakeDriver:
         return (OK,)
 
     def cuEventCreate(self, flags: int) -> Status:
-        del flags
         handle = self.machine.handle()
         self.machine.events[handle] = {}
+        if not flags & CUevent_flags.CU_EVENT_DISABLE_TIMING:
+            self.timed.add(handle)
         return OK, handle
 
     def cuEventDestroy(self, event: int) -> Status:
@@ -204,7 +238,14 @@ class FakeDriver:
 
     def cuEventElapsedTime(self, start: int, end: int) -> Status:
         """A millisecond for each piece of work between two events that have passed."""
-        ticks = [sum(self.machine.events[event].values()) for event in (start, end)]
+        marks = [self.machine.events[event] for event in (start, end)]
+        if not {start, end} <= self.timed or not all(marks):
+            return (CUresult.CUDA_ERROR_INVALID_HANDLE,)
+        for mark in marks:
+            for stream, tick in mark.items():
+                if stream in self.machine.streams and self.machine.streams[stream].done < tick:
+                    return (CUresult.CUDA_ERROR_NOT_READY,)
+        ticks = [sum(mark.values()) for mark in marks]
         return OK, float(ticks[1] - ticks[0])
 
     # Graphs
@@ -250,6 +291,8 @@ class FakeDriver:
     # Kernels
 
     def cuModuleLoadData(self, image: bytes) -> Status:
+        if self._refuses_in_capture():
+            return (CUresult.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,)
         handle = self.machine.handle()
         self.modules[handle] = compiler.load(image)
         return OK, handle

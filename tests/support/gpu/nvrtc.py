@@ -18,6 +18,13 @@ class FakeNvrtc:
 
     def __init__(self) -> None:
         self._programs: dict[int, dict[str, bytes]] = {}
+        self.architectures = [75, 80, 86, 87, 90]
+
+    def nvrtcVersion(self) -> Status:
+        return 0, 13, 5
+
+    def nvrtcGetSupportedArchs(self) -> Status:
+        return 0, list(self.architectures)
 
     def nvrtcCreateProgram(
         self, source: bytes, name: bytes, count: int, headers: list[bytes], names: list[bytes]

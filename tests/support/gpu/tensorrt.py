@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import json
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -49,6 +50,10 @@ class Severity(enum.Enum):
 class ExecutionContextAllocationStrategy(enum.Enum):
     STATIC = 0
     USER_MANAGED = 2
+
+
+class Dims(list[int]):
+    """A sequence that equals no tuple, as the real one."""
 
 
 class ILogger:
@@ -105,8 +110,30 @@ def fake_tensorrt(machine: Machine, failures: Failures, version: str = "10.3") -
     plugins: list[Any] = []
     if version == "8.6":
         module.init_libnvinfer_plugins = lambda logger, _namespace: plugins.append(logger) or True
-    module.Runtime = lambda logger: Runtime(machine, failures, version, logger, plugins)
+    voice = Voice()
+    module.Runtime = lambda logger: Runtime(machine, failures, version, logger, voice, plugins)
     return module
+
+
+class Voice:
+    """The one logger that a process has in TensorRT: that of the first runtime. Others that come
+    while one lives are not asked, and the pointer keeps nothing alive."""
+
+    def __init__(self) -> None:
+        self._runtimes: weakref.WeakSet[Runtime] = weakref.WeakSet()
+        self._logger: Any = None
+
+    def join(self, runtime: Runtime) -> None:
+        if not self._runtimes:
+            self._logger = weakref.ref(runtime.logger)
+        self._runtimes.add(runtime)
+
+    def say(self, message: str) -> None:
+        logger = self._logger()
+        if logger is None:
+            raise RuleBroken("TensorRT calls the logger of a runtime that is gone")
+        logger.log(Severity.WARNING, "nobody should see this")
+        logger.log(Severity.ERROR, message)
 
 
 class Runtime:
@@ -116,6 +143,7 @@ class Runtime:
         failures: Failures,
         version: str,
         logger: Any,
+        voice: Voice,
         plugins: Sequence[Any] = (),
     ) -> None:
         if not getattr(logger, "ready", False):
@@ -123,10 +151,8 @@ class Runtime:
         self.machine, self.failures = machine, failures
         self.version, self.logger, self.plugins = version, logger, plugins
         self.engine_host_code_allowed = False
-
-    def say(self, message: str) -> None:
-        self.logger.log(Severity.WARNING, "nobody should see this")
-        self.logger.log(Severity.ERROR, message)
+        self.say = voice.say
+        voice.join(self)
 
     def fails(self, call: str) -> bool:
         """Whether this call is refused; as in TensorRT, what is said last is not why."""
@@ -184,16 +210,16 @@ class _Engine:
     def get_tensor_dtype(self, name: str) -> DataType:
         return {"float32": DataType.FLOAT, "float16": DataType.HALF}[self.tensors[name][0]]
 
-    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-        return tuple(n if isinstance(n, int) else -1 for n in self.tensors[name][1])
+    def get_tensor_shape(self, name: str) -> Dims:
+        return Dims(n if isinstance(n, int) else -1 for n in self.tensors[name][1])
 
-    def get_tensor_profile_shape(self, name: str, profile: int) -> list[tuple[int, ...]]:
+    def get_tensor_profile_shape(self, name: str, profile: int) -> list[Dims]:
         assert profile == 0
         low, high = (self._bound(name, side) for side in ("low", "high"))
         return [low, low, high]
 
-    def _bound(self, name: str, side: str) -> tuple[int, ...]:
-        return tuple(dimension(n, self.document[side]) for n in self.tensors[name][1])
+    def _bound(self, name: str, side: str) -> Dims:
+        return Dims(dimension(n, self.document[side]) for n in self.tensors[name][1])
 
     def _context(self, *, managed: bool) -> Any:
         if not managed:
@@ -263,13 +289,13 @@ class _Context:
         self.settled = False
         return True
 
-    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+    def get_tensor_shape(self, name: str) -> Dims:
         bound: dict[str, int] = {}
         for given, shape in self.shapes.items():
             for axis, length in zip(self.engine.tensors[given][1], shape, strict=True):
                 if isinstance(axis, str):
                     bound[base(axis)] = length * part(axis)
-        return tuple(dimension(n, bound, -1) for n in self.engine.tensors[name][1])
+        return Dims(dimension(n, bound, -1) for n in self.engine.tensors[name][1])
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         if name not in self.engine.tensors:
@@ -315,7 +341,7 @@ class _Context:
             }
             results = self.engine.session.run(list(outputs), feeds)
             for (name, where), result in zip(outputs.items(), results, strict=True):
-                if tuple(result.shape) != shapes[name]:
+                if list(result.shape) != shapes[name]:
                     raise RuleBroken(f"{name} came out as {result.shape}, not {shapes[name]}")
                 view(*where)[:] = np.ascontiguousarray(result).view(np.uint8).reshape(-1)
 
