@@ -79,7 +79,7 @@ def without_nvrtc(monkeypatch: pytest.MonkeyPatch, gpu: Any) -> None:
     def missing(*_: object) -> None:
         raise RuntimeError("libnvrtc.so not found")
 
-    monkeypatch.setattr(gpu.bindings[1], "nvrtcCreateProgram", missing)
+    monkeypatch.setattr(gpu.bindings[1], "nvrtcGetSupportedArchs", missing)
 
 
 CROP, MASK = np.zeros((1, 64, 64, 3), np.uint8), np.full((1, 64, 64), 255, np.uint8)

@@ -249,7 +249,7 @@ def test_without_our_kernels_a_value_that_is_not_finite_names_its_stage_too(
     settings = RunSettings(count=2, engine="tensorrt", retries=0)
     with rig() as gpu:
         Here(monkeypatch, gpu).has_plans(*STAGED)
-        monkeypatch.setattr(gpu.bindings[1], "nvrtcCreateProgram", missing)
+        monkeypatch.setattr(gpu.bindings[1], "nvrtcGetSupportedArchs", missing)
         generate_dataset(broken, settings, tmp_path / "out", good_dir)
     first, second = (record["reason"] for record in lines(tmp_path / "out"))
     assert first == "bundle test-bundle | output denoised of unet holds non-finite values"
