@@ -3,7 +3,8 @@ ONNX Runtime runs it. It keeps the rules that TensorRT has and this project reli
 
 - a workspace smaller than the graph's file is out of memory;
 - a timing cache belongs to one version, and a kernel whose time is in it is not timed again;
-- a plan runs only at shapes within its profile, and a static one at one shape;
+- a convolution's kernel is a weight of the graph, not what another node makes of one;
+- a plan holds its weights, and runs only at shapes within its profile, a static one at one shape;
 - a build told to stop ends at its next step and leaves no plan.
 
 `ALIAUG_TEST_FAULT` makes it fail as TensorRT can: see `FAULTS`.
@@ -25,12 +26,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aliaug_edge import wire
 from aliaug_edge.bundle import GraphSpec
 from aliaug_edge.engines.base import Engine
 from aliaug_edge.engines.building.jobs import BuildJob
 from aliaug_edge.engines.building.onnx_facts import read_onnx
 from aliaug_edge.engines.building.toolchain import Made, OutOfMemoryError, Watch
 from aliaug_edge.engines.plan import EngineError, Profile
+from aliaug_edge.onnx_weights import GRAPH, INITIALIZERS, weight_locations
 from aliaug_edge.tensors import Arrays, TensorSpec, check_feeds
 
 NAME = "support.ort_toolchain"
@@ -50,6 +53,7 @@ def build(job: BuildJob, watch: Watch) -> Made:
     data = Path(job.onnx).read_bytes()
     if job.workspace_mib is not None and job.workspace_mib * 1024 < len(data) / 1024:
         raise OutOfMemoryError(f"out of memory: {len(data)} bytes asked for")
+    _require_weights_as_kernels(data)
     notes, times = _timings(job)
     kernels = [f"{job.name}/{name}" for name in sorted(read_onnx(Path(job.onnx)).operators)]
     watch.begin("timing kernels", len(kernels))
@@ -61,7 +65,7 @@ def build(job: BuildJob, watch: Watch) -> Made:
             raise EngineError("stopped")
     built_for = {"version": VERSION, "profile": job.document()["profile"]}
     with zipfile.ZipFile(job.plan, "w") as plan:
-        plan.writestr(zipfile.ZipInfo("graph.onnx"), data)
+        plan.writestr(zipfile.ZipInfo("graph.onnx"), _with_weights(job.onnx, data))
         plan.writestr(zipfile.ZipInfo("built_for.json"), json.dumps(built_for))
     Path(job.timing_cache_out).write_text(json.dumps({"version": VERSION, "times": times}))
     flags = ("VERSION_COMPATIBLE",) if job.version_compatible else ()
@@ -122,6 +126,25 @@ class PlanEngine:
         names = [tensor.name for tensor in self.outputs]
         made = dict(zip(names, self._session.run(names, dict(feeds)), strict=True))
         return {name: _spoilt(value) for name, value in made.items()}
+
+
+def _require_weights_as_kernels(data: bytes) -> None:
+    for graph in wire.messages(memoryview(data), GRAPH):
+        weights = {wire.text(tensor, 8) for tensor in wire.messages(graph, INITIALIZERS)}
+        for node in wire.messages(graph, 1):
+            reads = [bytes(name).decode() for name in wire.messages(node, 1)]
+            if wire.text(node, 4) == "Constant":
+                weights.add(wire.text(node, 2))
+            if wire.text(node, 4) in ("Conv", "ConvTranspose") and reads[1] not in weights:
+                raise EngineError(f"the kernel of {wire.text(node, 3)} is no weight: {reads[1]}")
+
+
+def _with_weights(path: str, data: bytes) -> bytes:
+    if not weight_locations(Path(path)):
+        return data
+    import onnx
+
+    return onnx.load(path).SerializeToString(deterministic=True)  # type: ignore[no-any-return]
 
 
 def _timings(job: BuildJob) -> tuple[list[str], dict[str, float]]:

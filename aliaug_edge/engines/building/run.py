@@ -25,6 +25,7 @@ from aliaug_edge.engines.building.parity import (
     prove,
 )
 from aliaug_edge.engines.building.parser_limits import check_parsable
+from aliaug_edge.engines.building.plain_weights import with_plain_weights
 from aliaug_edge.engines.building.process import ask
 from aliaug_edge.engines.building.toolchain import memory_hint
 from aliaug_edge.engines.index import (
@@ -222,7 +223,7 @@ def _job(
     cache = timing_cache_path(machine)
     return BuildJob(
         name=target.name,
-        onnx=str(target.facts.path.resolve()),
+        onnx=str(with_plain_weights(target.facts.path.resolve(), work.resolve())),
         plan=str((work / "plan").resolve()),
         precision=bundle.precision,
         profile=target.profile,
