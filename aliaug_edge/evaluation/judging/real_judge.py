@@ -73,10 +73,10 @@ class Verdict:
 class RealJudges:
     """`plain` has learned real defects as they are, and pasted ones: it says what a defect is.
     `swaps` has learned every class under the outlines of every class alike: it can but read the
-    pixels, and knows less."""
+    pixels, and knows less. Where there is one class, nothing can be swapped, and it is None."""
 
     plain: RealJudge
-    swaps: RealJudge
+    swaps: RealJudge | None
 
 
 def train_real_judges(
@@ -88,20 +88,21 @@ def train_real_judges(
     """Judges that have learned `defects` and `goods`; equal arguments give equal judges.
 
     Raises:
-        AliAugError: there are no good photos, or fewer than two classes of defects.
+        AliAugError: there are no defects, or no good photos.
     """
-    classes = sorted({photo.defect_class for photo in defects})
-    if len(classes) < 2 or not goods:
+    classes = {photo.defect_class for photo in defects}
+    if not defects or not goods:
         raise AliAugError(
-            "a judge tells at least two classes of defects apart, and from good photos; got "
-            f"{', '.join(classes) or 'no defects'} and {len(goods)} good photos: give it a pool "
-            "with more"
+            "a judge tells defects from good surface, and from each other; got "
+            f"{len(defects)} defects and {len(goods)} good photos: give it a pool with both"
         )
     places = lesson_places(defects, goods, settings.lessons, settings.seed)
     pasted = pasted_lessons(places, settings.seed)
     return RealJudges(
         plain=judge_from([*alone(defects) * settings.views, *pasted], vae, settings),
-        swaps=judge_from(lent_lessons(places, settings.seed), vae, settings),
+        swaps=judge_from(lent_lessons(places, settings.seed), vae, settings)
+        if len(classes) > 1
+        else None,
     )
 
 
@@ -120,6 +121,12 @@ def judge_from(
     parts = [scaled[torch.from_numpy(labels == index)] for index in range(len(answers))]
     weights, offsets = discriminants(parts, settings.shrinkage)
     return RealJudge(answers, settings.side, vae, mean, spread, weights, offsets)
+
+
+def chance_of(classes: int) -> float:
+    """The share that guessing gets right: among the classes, or, where there is but one, between
+    it and good surface."""
+    return round(1 / max(classes, 2), 4)
 
 
 def discriminants(parts: Sequence[Tensor], shrinkage: float) -> tuple[Tensor, Tensor]:
