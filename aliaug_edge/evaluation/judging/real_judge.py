@@ -17,13 +17,14 @@ from torch import Tensor
 
 from aliaug_edge.data.samples import GOOD
 from aliaug_edge.errors import AliAugError
-from aliaug_edge.evaluation.judging.features import UInt8, statistics, view_of
+from aliaug_edge.evaluation.judging.features import UInt8, statistics
 from aliaug_edge.evaluation.judging.lessons import (
     alone,
     lent_lessons,
     lesson_places,
     pasted_lessons,
 )
+from aliaug_edge.evaluation.judging.views import Views, views_of
 from aliaug_edge.evaluation.photos import Photo
 
 LEAST_SPREAD = 1e-3
@@ -112,8 +113,8 @@ def judge_from(
     """A judge that has learned one augmented view of each of `lessons`: defects under masks of any
     outline, and photos of class good with a mask of where nothing is to be seen."""
     chance = torch.Generator().manual_seed(settings.seed)
-    views = _augmented(_views(lessons, settings.side), chance)
-    rows = statistics(vae, views).double()
+    views = views_of([(lesson.image, lesson.mask) for lesson in lessons], settings.side)
+    rows = views.averaged(statistics(vae, _augmented(views, chance)).double())
     mean, spread = rows.mean(0), rows.std(0) + LEAST_SPREAD
     answers = (*sorted({lesson.defect_class for lesson in lessons} - {GOOD}), GOOD)
     labels = np.array([answers.index(lesson.defect_class) for lesson in lessons])
@@ -159,27 +160,24 @@ def verdicts(judge: RealJudge, images: Sequence[UInt8], masks: Sequence[UInt8]) 
 
 def features(judge: RealJudge, images: Sequence[UInt8], masks: Sequence[UInt8]) -> Tensor:
     """Scaled statistics (N, D) float64 of what lies under the masks, averaged over four poses."""
-    stacked = [view_of(i, m, judge.side) for i, m in zip(images, masks, strict=True)]
-    upright = torch.from_numpy(np.stack(stacked)).float() / 127.5 - 1
+    views = views_of(zip(images, masks, strict=True), judge.side)
+    upright = views.stacked
     turned = (upright, upright.flip((2, 3)), upright.flip(2), upright.transpose(2, 3))
     rows = torch.stack([statistics(judge.vae, pose).double() for pose in turned]).mean(0)
-    return (rows - judge.mean) / judge.spread
+    return (views.averaged(rows) - judge.mean) / judge.spread
 
 
-def _views(photos: Sequence[Photo], side: int) -> Tensor:
-    stacked = [view_of(photo.image, photo.mask, side) for photo in photos]
-    return torch.from_numpy(np.stack(stacked)).float() / 127.5 - 1
-
-
-def _augmented(views: Tensor, chance: torch.Generator) -> Tensor:
-    """`views` (N, 4, S, S) in one of eight orientations, lighter or darker, with more or less
-    contrast, and noisy."""
+def _augmented(views: Views, chance: torch.Generator) -> Tensor:
+    """(V, 4, S, S): each picture's views in one of eight orientations, lighter or darker, with more
+    or less contrast, and noisy."""
+    count, owners = len(views.counts), views.owners()
 
     def drawn(*shape: int) -> Tensor:
-        return 2 * torch.rand(len(views), *shape, generator=chance) - 1
+        return (2 * torch.rand(count, *shape, generator=chance) - 1)[owners]
 
-    turns = torch.randint(8, (len(views),), generator=chance).tolist()
-    turned = torch.stack([_turned(view, turn) for view, turn in zip(views, turns, strict=True)])
+    turns = torch.randint(8, (count,), generator=chance)[owners].tolist()
+    pairs = zip(views.stacked, turns, strict=True)
+    turned = torch.stack([_turned(view, turn) for view, turn in pairs])
     colours, masks = turned[:, :3], turned[:, 3:]
     level = colours.mean((1, 2, 3), keepdim=True)
     contrast, light = torch.exp(0.35 * drawn(1, 1, 1)), 0.3 * drawn(1, 1, 1)

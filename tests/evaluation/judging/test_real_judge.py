@@ -13,7 +13,6 @@ from aliaug_edge.evaluation.judging.features import (
     largest_part,
     middle_of,
     perceptual_distances,
-    view_of,
 )
 from aliaug_edge.evaluation.judging.lessons import (
     enough_seen,
@@ -140,20 +139,6 @@ def test_discriminants_find_what_tells_classes_apart_among_what_does_not() -> No
     assert int((weights[:, 1] - weights[:, 0]).abs().argmax()) == 3
     hits = [(part @ weights + offsets).argmax(1) == index for index, part in enumerate(parts)]
     assert torch.cat(hits).double().mean() > 0.9
-
-
-def test_a_view_shows_the_middle_of_the_mask_at_full_size_also_at_a_border() -> None:
-    image = np.random.default_rng(0).integers(0, 255, (100, 100, 3), dtype=np.uint8)
-    mask = np.zeros((100, 100), np.uint8)
-    mask[50:52, 20:80] = 255
-    view = view_of(image, mask, 32)
-    row, column = middle_of(mask)
-    window = np.s_[row - 16 : row + 16, column - 16 : column + 16]
-    assert np.array_equal(view[:3], image[window].transpose(2, 0, 1))
-    assert np.array_equal(view[3], mask[window])
-    corner = np.zeros((100, 100), np.uint8)
-    corner[0, 0] = 255
-    assert np.array_equal(view_of(image, corner, 32)[:3, 16, 16], image[0, 0])
 
 
 def test_the_middle_of_a_ring_lies_on_it() -> None:
