@@ -25,7 +25,7 @@ def surface(number: int, height: int = 100, width: int = 200) -> np.ndarray:
     return np.repeat(grey[..., None], 3, axis=2)
 
 
-def box(height: int, width: int, at: np.s_) -> np.ndarray:
+def box(height: int, width: int, at: tuple[slice | int, slice | int]) -> np.ndarray:
     mask = np.zeros((height, width), np.uint8)
     mask[at] = 255
     return mask
