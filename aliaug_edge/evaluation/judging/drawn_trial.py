@@ -70,7 +70,8 @@ def try_bundle(
     if len(classes) < 2:
         raise AliAugError(
             f"bundle {bundle.name} offers {', '.join(bundle.class_names)}; the judge knows "
-            f"{', '.join(DEFECT_CLASSES)}, and at least two of these must be offered"
+            f"{', '.join(DEFECT_CLASSES)}, and at least two of these must be offered; with --data "
+            "it judges on real defects, of one class too"
         )
     if count < 2:
         raise AliAugError(f"--count {count}: expected at least 2, one under each kind of mask")

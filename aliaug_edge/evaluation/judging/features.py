@@ -11,7 +11,7 @@ from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Tensor
 
-from aliaug_edge import crops, imaging
+from aliaug_edge import imaging
 from aliaug_edge.assets import TINY
 from aliaug_edge.components import components
 from aliaug_edge.model.base import load_base
@@ -47,18 +47,6 @@ def middle_of(mask: UInt8) -> tuple[int, int]:
     off = np.square(rows - rows.mean()) + np.square(columns - columns.mean())
     nearest = int(off.argmin())
     return int(rows[nearest]), int(columns[nearest])
-
-
-def view_of(image: UInt8, mask: UInt8, side: int) -> UInt8:
-    """RGB and mask (4, side, side) uint8 around the middle of `mask`, at full resolution.
-
-    A large defect is not scaled down to fit: its grain is what tells it from others, and a scaled
-    view was measured to take from what this one knows.
-    """
-    row, column = middle_of(mask)
-    window = crops.Window(row - side // 2, column - side // 2, side, side)
-    planes = np.dstack([crops.cut(image, window), crops.cut(mask, window)])
-    return np.ascontiguousarray(planes.transpose(2, 0, 1))
 
 
 @torch.no_grad()

@@ -17,13 +17,14 @@ from torch import Tensor
 
 from aliaug_edge.data.samples import GOOD
 from aliaug_edge.errors import AliAugError
-from aliaug_edge.evaluation.judging.features import UInt8, statistics, view_of
+from aliaug_edge.evaluation.judging.features import UInt8, statistics
 from aliaug_edge.evaluation.judging.lessons import (
     alone,
     lent_lessons,
     lesson_places,
     pasted_lessons,
 )
+from aliaug_edge.evaluation.judging.views import Views, views_of
 from aliaug_edge.evaluation.photos import Photo
 
 LEAST_SPREAD = 1e-3
@@ -73,10 +74,10 @@ class Verdict:
 class RealJudges:
     """`plain` has learned real defects as they are, and pasted ones: it says what a defect is.
     `swaps` has learned every class under the outlines of every class alike: it can but read the
-    pixels, and knows less."""
+    pixels, and knows less. Where there is one class, nothing can be swapped, and it is None."""
 
     plain: RealJudge
-    swaps: RealJudge
+    swaps: RealJudge | None
 
 
 def train_real_judges(
@@ -88,20 +89,21 @@ def train_real_judges(
     """Judges that have learned `defects` and `goods`; equal arguments give equal judges.
 
     Raises:
-        AliAugError: there are no good photos, or fewer than two classes of defects.
+        AliAugError: there are no defects, or no good photos.
     """
-    classes = sorted({photo.defect_class for photo in defects})
-    if len(classes) < 2 or not goods:
+    classes = {photo.defect_class for photo in defects}
+    if not defects or not goods:
         raise AliAugError(
-            "a judge tells at least two classes of defects apart, and from good photos; got "
-            f"{', '.join(classes) or 'no defects'} and {len(goods)} good photos: give it a pool "
-            "with more"
+            "a judge tells defects from good surface, and from each other; got "
+            f"{len(defects)} defects and {len(goods)} good photos: give it a pool with both"
         )
     places = lesson_places(defects, goods, settings.lessons, settings.seed)
     pasted = pasted_lessons(places, settings.seed)
     return RealJudges(
         plain=judge_from([*alone(defects) * settings.views, *pasted], vae, settings),
-        swaps=judge_from(lent_lessons(places, settings.seed), vae, settings),
+        swaps=judge_from(lent_lessons(places, settings.seed), vae, settings)
+        if len(classes) > 1
+        else None,
     )
 
 
@@ -111,8 +113,8 @@ def judge_from(
     """A judge that has learned one augmented view of each of `lessons`: defects under masks of any
     outline, and photos of class good with a mask of where nothing is to be seen."""
     chance = torch.Generator().manual_seed(settings.seed)
-    views = _augmented(_views(lessons, settings.side), chance)
-    rows = statistics(vae, views).double()
+    views = views_of([(lesson.image, lesson.mask) for lesson in lessons], settings.side)
+    rows = views.averaged(statistics(vae, _augmented(views, chance)).double())
     mean, spread = rows.mean(0), rows.std(0) + LEAST_SPREAD
     answers = (*sorted({lesson.defect_class for lesson in lessons} - {GOOD}), GOOD)
     labels = np.array([answers.index(lesson.defect_class) for lesson in lessons])
@@ -120,6 +122,12 @@ def judge_from(
     parts = [scaled[torch.from_numpy(labels == index)] for index in range(len(answers))]
     weights, offsets = discriminants(parts, settings.shrinkage)
     return RealJudge(answers, settings.side, vae, mean, spread, weights, offsets)
+
+
+def chance_of(classes: int) -> float:
+    """The share that guessing gets right: among the classes, or, where there is but one, between
+    it and good surface."""
+    return round(1 / max(classes, 2), 4)
 
 
 def discriminants(parts: Sequence[Tensor], shrinkage: float) -> tuple[Tensor, Tensor]:
@@ -152,27 +160,24 @@ def verdicts(judge: RealJudge, images: Sequence[UInt8], masks: Sequence[UInt8]) 
 
 def features(judge: RealJudge, images: Sequence[UInt8], masks: Sequence[UInt8]) -> Tensor:
     """Scaled statistics (N, D) float64 of what lies under the masks, averaged over four poses."""
-    stacked = [view_of(i, m, judge.side) for i, m in zip(images, masks, strict=True)]
-    upright = torch.from_numpy(np.stack(stacked)).float() / 127.5 - 1
+    views = views_of(zip(images, masks, strict=True), judge.side)
+    upright = views.stacked
     turned = (upright, upright.flip((2, 3)), upright.flip(2), upright.transpose(2, 3))
     rows = torch.stack([statistics(judge.vae, pose).double() for pose in turned]).mean(0)
-    return (rows - judge.mean) / judge.spread
+    return (views.averaged(rows) - judge.mean) / judge.spread
 
 
-def _views(photos: Sequence[Photo], side: int) -> Tensor:
-    stacked = [view_of(photo.image, photo.mask, side) for photo in photos]
-    return torch.from_numpy(np.stack(stacked)).float() / 127.5 - 1
-
-
-def _augmented(views: Tensor, chance: torch.Generator) -> Tensor:
-    """`views` (N, 4, S, S) in one of eight orientations, lighter or darker, with more or less
-    contrast, and noisy."""
+def _augmented(views: Views, chance: torch.Generator) -> Tensor:
+    """(V, 4, S, S): each picture's views in one of eight orientations, lighter or darker, with more
+    or less contrast, and noisy."""
+    count, owners = len(views.counts), views.owners()
 
     def drawn(*shape: int) -> Tensor:
-        return 2 * torch.rand(len(views), *shape, generator=chance) - 1
+        return (2 * torch.rand(count, *shape, generator=chance) - 1)[owners]
 
-    turns = torch.randint(8, (len(views),), generator=chance).tolist()
-    turned = torch.stack([_turned(view, turn) for view, turn in zip(views, turns, strict=True)])
+    turns = torch.randint(8, (count,), generator=chance)[owners].tolist()
+    pairs = zip(views.stacked, turns, strict=True)
+    turned = torch.stack([_turned(view, turn) for view, turn in pairs])
     colours, masks = turned[:, :3], turned[:, 3:]
     level = colours.mean((1, 2, 3), keepdim=True)
     contrast, light = torch.exp(0.35 * drawn(1, 1, 1)), 0.3 * drawn(1, 1, 1)

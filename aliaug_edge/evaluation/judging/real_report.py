@@ -12,6 +12,7 @@ TITLES = {
     "blank": "nothing inserted, same masks",
     "made": "made (label fidelity)",
 }
+ONE = " (guessing between the class and good surface)"
 UNREAD = (
     "this judge cannot tell classes by texture here: real pixels under other classes' masks are "
     "not named above chance, so the swap score means nothing"
@@ -22,11 +23,13 @@ def real_report_text(report: Document) -> str:
     """The report for a person."""
     lines = [
         f"bundle {report['bundle']['name']}, judge of {report['learned']['defects']} real defects "
-        f"and {report['learned']['made']} made lessons, chance {report['chance']:.2f}",
+        f"and {report['learned']['made']} made lessons, chance {report['chance']:.2f}"
+        + ONE
+        * (len(report["classes"]) == 1),
         "",
         *_recognised(report),
         "",
-        *_swapped(report["swap"]),
+        *_swapped(report["swap"], report["swap_left_out"]),
         "",
         *_preserved(report),
         *_varied(report),
@@ -54,7 +57,10 @@ def _recognised(report: Document) -> Iterator[str]:
     )
 
 
-def _swapped(swap: Document) -> Iterator[str]:
+def _swapped(swap: Document | None, why_not: str | None) -> Iterator[str]:
+    if swap is None:
+        yield f"no swap test: {why_not}"
+        return
     yield f"another class asked for than that of the mask (swap test, chance {swap['chance']:.2f})"
     for key, what in (("real", "real pixels seen through the mask (ceiling)"), ("made", "made")):
         if (row := swap[key]) is not None:

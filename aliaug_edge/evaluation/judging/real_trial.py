@@ -21,6 +21,7 @@ from aliaug_edge.evaluation.judging.preservation import preservation, sharpness_
 from aliaug_edge.evaluation.judging.real_judge import (
     RealJudge,
     RealJudgeSettings,
+    chance_of,
     features,
     train_real_judges,
     verdicts,
@@ -34,6 +35,7 @@ from aliaug_edge.generation.pipeline import Pipeline
 from aliaug_edge.labels.sheet import MOST_ROWS, SheetRow
 
 Say = Callable[[str], None]
+ONE_CLASS = "the data have one class, and there is no other to ask for"
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,7 @@ def judge_bundle_on_data(
 
     Raises:
         DataError: the bundle was trained on test photos, or defects find no place.
-        AliAugError: the bundle lacks a class of the data, there are fewer than two, or nothing is
-            to be inserted.
+        AliAugError: the bundle lacks a class of the data, or nothing is to be inserted.
     """
     if settings.per_class < 1:
         raise AliAugError(f"--count {settings.per_class}: expected at least 1 insertion per class")
@@ -76,14 +77,11 @@ def judge_bundle_on_data(
     judges = train_real_judges(sides.learned, sides.train_good, frozen_encoder(), settings.judge)
     judge = judges.plain
     places = held_out_placements(sides.test, sides.test_good, settings.per_class, settings.seed)
-    asked = _asked_instead(places, classes)
-    say(f"inserting {len(places)} defects, and as many of another class")
+    swaps = _swaps(places, classes)
+    say(f"inserting {len(places)} defects" + ", and as many of another class" * bool(swaps))
     with Pipeline(bundle, settings.engine, batch=1) as pipeline:
         own = [inserted(pipeline, p, p.defect_class, settings.seed) for p in places]
-        swapped = [
-            inserted(pipeline, p, name, settings.seed)
-            for p, name in zip(places, asked, strict=True)
-        ]
+        swapped = [inserted(pipeline, p, name, settings.seed) for p, name in swaps]
         repeated = own[: settings.repeated * len(classes)]
         repeats = [_again(pipeline, one, settings) for one in repeated]
         engine = pipeline.engine_name()
@@ -93,10 +91,11 @@ def judge_bundle_on_data(
         "engine": engine,
         "seed": settings.seed,
         "classes": list(classes),
-        "chance": round(1 / len(classes), 4),
+        "chance": chance_of(len(classes)),
         "learned": {"defects": len(sides.learned), "made": settings.judge.lessons},
         **recognised(judge, sides.test, places, own),
-        "swap": swap_test(judges.swaps, places, swapped),
+        "swap": swap_test(judges.swaps, places, swapped) if judges.swaps is not None else None,
+        "swap_left_out": None if judges.swaps is not None else ONE_CLASS,
         **_by_itself(judge, sides, own, repeats),
     }
     return Trial(report, _sheet(judge, [*own, *swapped]))
@@ -131,14 +130,14 @@ def _by_itself(
     }
 
 
-def _asked_instead(places: Sequence[Placement], classes: tuple[str, ...]) -> list[str]:
-    """Another class than each place's own, all others in turn."""
-    asked = []
+def _swaps(places: Sequence[Placement], classes: tuple[str, ...]) -> list[tuple[Placement, str]]:
+    """Each place with another class than its own, all others in turn; nothing of one class."""
+    swaps = []
     for number, place in enumerate(places):
         index = classes.index(place.defect_class)
-        others = classes[index + 1 :] + classes[:index]
-        asked.append(others[number // len(classes) % len(others)])
-    return asked
+        if others := classes[index + 1 :] + classes[:index]:
+            swaps.append((place, others[number // len(classes) % len(others)]))
+    return swaps
 
 
 def _rows(judge: RealJudge, made: Sequence[Insertion]) -> Tensor:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from aliaug_edge.evaluation.studies.marks import (
-    FIDELITY,
     MEASURES,
     Yardstick,
+    fidelity_note,
     marks,
     new_yardstick,
     references,
@@ -67,6 +67,12 @@ VARIANTS = (
 )
 
 
+ONE_LABEL = (
+    "There is one class, so the rows under `label` say what a carrier costs or adds to the input; "
+    "there is no other class that it could keep apart."
+)
+
+
 def ablations(
     settings: StudySettings,
     parts: Parts,
@@ -102,7 +108,8 @@ def ablations(
             "tell the generator what to draw.",
             "The scores compare with one held-out photo each; a generator that draws another, "
             "equally real defect scores worse in L1 and features.",
-            FIDELITY,
+            fidelity_note(yardstick.classes),
+            *((ONE_LABEL,) if len(yardstick.classes) == 1 else ()),
         ),
     )
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.evaluation.studies.marks import (
-    FIDELITY,
     MEASURES,
     Yardstick,
+    fidelity_note,
     marks,
     new_yardstick,
     references,
@@ -29,6 +29,9 @@ from aliaug_edge.evaluation.studies.trained import trained
 RANKS = (2, 4, 8, 16)
 PLAIN_RANK = 8
 SIZES = (5, 10, 20, 50)
+ONE_KIND = (
+    "There is one class, so no rows compare kinds of defect: alone, it is the row of all defects."
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ def lora(settings: StudySettings, parts: Parts, say: Say) -> Result:
             "released model, and alpha equals the rank, so that the update's scale stays one.",
             "A smaller set contains photos of all classes in turn, and of each part before a "
             "second photo of it.",
-            FIDELITY,
+            fidelity_note(yardstick.classes),
+            *((ONE_KIND,) if len(yardstick.classes) == 1 else ()),
         ),
     )
 

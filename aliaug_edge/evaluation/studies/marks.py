@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from aliaug_edge import imaging
-from aliaug_edge.evaluation.judging.real_judge import Verdict
+from aliaug_edge.evaluation.judging.real_judge import Verdict, chance_of
 from aliaug_edge.evaluation.studies.scene_judge import train_scene_judge
 from aliaug_edge.evaluation.studies.scenes import Scene, scenes_of
 from aliaug_edge.evaluation.studies.study import Measure, Say, StudySettings, Values
@@ -30,10 +30,18 @@ MEASURES = (
     Measure("fidelity", "label fidelity", "higher"),
     Measure("outside", "change outside the mask, grey levels", "lower", 2),
 )
+GUESSING, GUESSING_ONE = "guessing the class", "guessing the class or nothing"
 FIDELITY = (
     "Fidelity is a judge's, taught once for all rows: with the train pool's real defects, under "
     "masks of any class's outline. Its ceiling is the row `the real photo`; what masks alone give "
-    "away is that of `nothing inserted`, and chance that of `guessing the class`."
+    f"away is that of `nothing inserted`, and chance that of `{GUESSING}`."
+)
+FIDELITY_ONE = (
+    "There is one class, so fidelity is the share in which it is likelier than good surface: "
+    "whether a defect is seen at all, and not which. The judge is taught once for all rows: with "
+    "the train pool's real defects, under masks of their outlines. Its ceiling is the row `the "
+    "real photo`; what masks alone give away is that of `nothing inserted`, and chance that of "
+    f"`{GUESSING_ONE}`."
 )
 
 
@@ -54,7 +62,7 @@ def new_yardstick(settings: StudySettings, say: Say) -> Yardstick:
 
     Raises:
         DataError: the data are unusable, or a class has no held-out defect.
-        AliAugError: the base cannot be loaded, or there is only one class.
+        AliAugError: the base cannot be loaded.
     """
     dataset = settings.dataset()
     classes, budget = settings.classes or dataset.classes, settings.budget
@@ -97,12 +105,18 @@ def marks_of(yardstick: Yardstick, scenes: Sequence[Scene], made: Sequence[UInt8
 def references(yardstick: Yardstick) -> dict[str, Values]:
     """What stands at either end: windows without any defect, and the photos themselves. Guessing
     has a fidelity alone."""
-    scenes = yardstick.scenes
+    scenes, classes = yardstick.scenes, yardstick.classes
+    guessing = GUESSING_ONE if len(classes) == 1 else GUESSING
     return {
         "nothing inserted": marks_of(yardstick, scenes, [s.good for s in scenes]),
         "the real photo": marks_of(yardstick, scenes, [s.truth for s in scenes]),
-        "guessing the class": {"fidelity": [1 / len(yardstick.classes)]},
+        guessing: {"fidelity": [chance_of(len(classes))]},
     }
+
+
+def fidelity_note(classes: Sequence[str]) -> str:
+    """What a study says of the column of label fidelity."""
+    return FIDELITY_ONE if len(classes) == 1 else FIDELITY
 
 
 def grey_levels(a: UInt8, b: UInt8, where: NDArray[np.bool_]) -> float:

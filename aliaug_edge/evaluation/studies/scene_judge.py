@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aliaug_edge.data.samples import GOOD
-from aliaug_edge.errors import AliAugError
 from aliaug_edge.evaluation.judging.features import frozen_encoder
 from aliaug_edge.evaluation.judging.lessons import enough_seen, lent_outline
 from aliaug_edge.evaluation.judging.real_judge import (
@@ -35,15 +34,8 @@ def train_scene_judge(
     The encoder that it looks through is the shipped base's, whatever base the runs have. Seconds:
     the lessons are cut from the scenes, and the rest is a closed form.
 
-    Raises:
-        AliAugError: the scenes are of fewer than two classes.
+    It tells the classes from each other and from good surface; a single one from good surface.
     """
-    classes = sorted({scene.defect_class for scene in scenes})
-    if len(classes) < 2:
-        raise AliAugError(
-            f"a study's judge tells at least two classes of defects apart, got "
-            f"{', '.join(classes) or 'none'}: name more with --classes"
-        )
     lessons = scene_lessons(scenes, views, seed)
     settings = replace(RealJudgeSettings(), side=min(SIDE, size), seed=seed)
     return partial(verdicts, judge_from(lessons, frozen_encoder(), settings))

@@ -6,8 +6,8 @@ import statistics
 import time
 
 from aliaug_edge.evaluation.studies.marks import (
-    FIDELITY,
     MEASURES,
+    fidelity_note,
     marks,
     new_yardstick,
     references,
@@ -65,7 +65,7 @@ def steps(settings: StudySettings, parts: Parts, say: Say) -> Result:
             "Base and run are trained for t = 999 alone. At the timesteps between, the U-Net is "
             "asked what it has never learned: this measures what more steps do to this model, not "
             "what a model trained for several steps could do.",
-            FIDELITY,
+            fidelity_note(yardstick.classes),
             f"Times are medians of {REPEATS} single images, PyTorch on this machine's processor or "
             "GPU, and differ between machines; a finished part keeps its time.",
         ),

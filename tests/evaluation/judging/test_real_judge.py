@@ -13,7 +13,6 @@ from aliaug_edge.evaluation.judging.features import (
     largest_part,
     middle_of,
     perceptual_distances,
-    view_of,
 )
 from aliaug_edge.evaluation.judging.lessons import (
     enough_seen,
@@ -25,6 +24,7 @@ from aliaug_edge.evaluation.judging.lessons import (
 )
 from aliaug_edge.evaluation.judging.real_judge import (
     RealJudgeSettings,
+    chance_of,
     discriminants,
     features,
     train_real_judges,
@@ -84,6 +84,7 @@ def test_the_judge_of_swaps_names_pixels_seen_through_another_class_s_outline(
 ) -> None:
     learned = [photo(10 + n, *(("bright", 5), ("dark", 20))[n % 2]) for n in range(12)]
     judge = train_real_judges(learned, goods(6), vae, QUICK).swaps
+    assert judge is not None
     unseen = [photo(100 + n, *(("bright", 5), ("dark", 20))[n % 2]) for n in range(8)]
     places = plan_placements(unseen, goods(4, 200), 8, 0)
     swapped = [
@@ -104,9 +105,29 @@ def test_equal_arguments_give_an_equal_judge(vae: AutoencoderKL) -> None:
     assert torch.equal(*rows)
 
 
-@pytest.mark.parametrize(("defects", "good"), [(0, 3), (1, 3), (4, 0)])
+def test_one_class_is_told_from_good_surface_and_has_no_judge_of_swaps(vae: AutoencoderKL) -> None:
+    learned = [photo(10 + n, "dark", (6, 14)[n % 2]) for n in range(8)]
+    judges = train_real_judges(learned, goods(6), vae, QUICK)
+    assert judges.plain.answers == ("dark", "good")
+    assert judges.swaps is None
+    unseen, empty = [photo(100 + n, "dark") for n in range(6)], goods(6, 200)
+    masks = [p.mask for p in unseen]
+    seen = verdicts(judges.plain, [p.image for p in unseen], masks)
+    assert sum(v.is_of("dark") for v in seen) >= 5
+    blank = verdicts(judges.plain, [p.image for p in empty], masks)
+    assert sum(v.is_of("dark") for v in blank) <= 1
+
+
+@pytest.mark.parametrize(("classes", "share"), [(1, 0.5), (2, 0.5), (4, 0.25)])
+def test_guessing_is_among_the_classes_or_between_one_and_nothing(
+    classes: int, share: float
+) -> None:
+    assert chance_of(classes) == share
+
+
+@pytest.mark.parametrize(("defects", "good"), [(0, 3), (4, 0)])
 def test_too_little_to_learn_from_is_refused(vae: AutoencoderKL, defects: int, good: int) -> None:
-    with pytest.raises(AliAugError, match="at least two classes of defects apart"):
+    with pytest.raises(AliAugError, match=f"got {defects} defects and {good} good photos"):
         train_real_judges(photos(10, defects), goods(good), vae, QUICK)
 
 
@@ -118,20 +139,6 @@ def test_discriminants_find_what_tells_classes_apart_among_what_does_not() -> No
     assert int((weights[:, 1] - weights[:, 0]).abs().argmax()) == 3
     hits = [(part @ weights + offsets).argmax(1) == index for index, part in enumerate(parts)]
     assert torch.cat(hits).double().mean() > 0.9
-
-
-def test_a_view_shows_the_middle_of_the_mask_at_full_size_also_at_a_border() -> None:
-    image = np.random.default_rng(0).integers(0, 255, (100, 100, 3), dtype=np.uint8)
-    mask = np.zeros((100, 100), np.uint8)
-    mask[50:52, 20:80] = 255
-    view = view_of(image, mask, 32)
-    row, column = middle_of(mask)
-    window = np.s_[row - 16 : row + 16, column - 16 : column + 16]
-    assert np.array_equal(view[:3], image[window].transpose(2, 0, 1))
-    assert np.array_equal(view[3], mask[window])
-    corner = np.zeros((100, 100), np.uint8)
-    corner[0, 0] = 255
-    assert np.array_equal(view_of(image, corner, 32)[:3, 16, 16], image[0, 0])
 
 
 def test_the_middle_of_a_ring_lies_on_it() -> None:

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from aliaug_edge.errors import AliAugError
 from aliaug_edge.evaluation.judging.real_judge import Verdict
 from aliaug_edge.evaluation.studies.marks import (
     Yardstick,
+    fidelity_note,
     grey_levels,
     marks,
     marks_of,
@@ -75,9 +75,16 @@ def test_fidelity_stands_beside_its_ceiling_and_chance(yardstick: Yardstick) -> 
         assert 0 <= ends[end]["fidelity"][0] <= 1
 
 
-def test_a_single_class_cannot_be_told_apart(new_settings: NewSettings) -> None:
-    with pytest.raises(AliAugError, match="at least two classes"):
-        new_yardstick(new_settings(classes=("crack",)), lambda _: None)
+def test_fidelity_to_a_single_class_is_against_good_surface(new_settings: NewSettings) -> None:
+    alone = new_yardstick(new_settings(classes=("crack",)), lambda _: None)
+    ends = references(alone)
+    assert ends["guessing the class or nothing"] == {"fidelity": [0.5]}
+    for says, fidelity in ((Verdict("crack", empty=False), 1.0), (Verdict("crack", empty=True), 0)):
+        always = replace(alone, judge=lambda images, _, says=says: [says] * len(images))
+        made = [s.truth for s in alone.scenes]
+        assert marks_of(always, alone.scenes, made)["fidelity"] == [fidelity]
+    assert "likelier than good surface" in fidelity_note(alone.classes)
+    assert "likelier than good surface" not in fidelity_note(("crack", "stain"))
 
 
 def test_grey_levels_are_of_the_pixels_asked_for() -> None:

@@ -95,6 +95,28 @@ def test_lora_judges_a_class_on_its_own_scenes(
     assert load_config(run / "rank-2-seed-0" / "config.json").rank_vae == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("ablations", "rows under `label` say"), ("lora", "no rows compare kinds of defect")],
+)
+def test_one_class_has_a_study_that_says_what_it_cannot_tell(
+    tmp_path: Path,
+    new_settings: NewSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    said: str,
+) -> None:
+    monkeypatch.setattr(ablations_module, "VARIANTS", VARIANTS[:1])
+    monkeypatch.setattr(lora_module, "RANKS", ())
+    settings = new_settings(classes=("stain",))
+    document = run_study(name, settings, tmp_path / "out", quiet)
+    rows = {row["label"]: row["summary"]["fidelity"]["middle"] for row in document["rows"]}
+    assert rows.pop("guessing the class or nothing") == 0.5
+    assert len(rows) == 3 and all(0 <= value <= 1 for value in rows.values())
+    assert any(said in note for note in document["notes"])
+    assert any("likelier than good surface" in note for note in document["notes"])
+
+
 def test_steps_side_by_side_with_their_time(tmp_path: Path, new_settings: NewSettings) -> None:
     document = run_study("steps", new_settings(), tmp_path / "out", quiet)
     rows = {row["label"]: row["summary"] for row in document["rows"]}
