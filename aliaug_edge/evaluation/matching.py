@@ -178,15 +178,16 @@ def _same(case: _Case, found: Suspects) -> Iterator[Match]:
     for photo in alike:
         laid, n = best[photo]
         similar = float(laid.similar[n])
-        # What was searched for has to fit better than a pattern does that repeats itself.
-        usual = max(map(repetition, details(case.pair(photo)))) if laid.searched else -1.0
-        if similar < usual:
+        # A pattern that repeats itself fits elsewhere too; what was searched for has to fit better.
+        usual = max(map(repetition, details(case.pair(photo))))
+        if laid.searched and similar < usual:
             continue
         count = int((others.photos != photo).sum())
         enough = count >= (LEAST_CONTROLS if own[photo] >= SURELY_OWN else ENOUGH_CONTROLS)
         rest = [value for other, value in own.items() if other != photo]
         alone = not _rivals(own[photo], peers_own) and _rivals(own[photo], rest) < most
-        sure = enough and alone and similar >= _standing_out(usual)
+        fits = similar >= (_standing_out(usual) if laid.searched else usual)
+        sure = enough and alone and fits and own[photo] >= ALIKE_IN_WHAT_IS_OWN
         yield Match(case.test, photo, similar, laid.changed[n], sure)
 
 
