@@ -23,6 +23,9 @@ SIDE = 96
 STEPS = (-8, 7)
 FINE, COARSE = 0.5, 6.0  # pixels of the square: the Gaussians whose difference is kept
 STEPS_PER_SD = 2.0
+PLAIN_SPREAD, PLAIN_DRIFT = 3.0, 8.0  # grey levels within a line of a border, and between lines
+MOST_BORDER = 0.6  # of a side; more is no border
+JPEG_RIM = 4  # pixels
 FILE = "training_photos.npz"
 
 UInt8 = NDArray[np.uint8]
@@ -59,7 +62,7 @@ def pixels_sha256(image: UInt8) -> str:
 
 def fingerprint(image: UInt8) -> NDArray[np.int8]:
     """(SIDE, SIDE) int8 in `STEPS` of an image (H, W, 3); all 0 where it is of one grey."""
-    squeezed = Image.fromarray(np.ascontiguousarray(image)).convert("L")
+    squeezed = _without_border(Image.fromarray(np.ascontiguousarray(image)).convert("L"))
     square = squeezed.resize((SIDE, SIDE), Image.Resampling.BOX)
     grey = np.asarray(square, np.float32)
     band = blur(grey, FINE) - blur(grey, COARSE)
@@ -70,6 +73,27 @@ def fingerprint(image: UInt8) -> NDArray[np.int8]:
         np.int8
     )
     return code
+
+
+def _without_border(photo: Image.Image) -> Image.Image:
+    """A grey photo without margins of one grey, which a copy may have got, or lost."""
+    grey = np.asarray(photo, np.float32)
+    top, bottom = _margin(grey), _margin(grey[::-1])
+    left, right = _margin(grey.T), _margin(grey.T[::-1])
+    height, width = grey.shape
+    if top + bottom > MOST_BORDER * height or left + right > MOST_BORDER * width:
+        return photo
+    return photo.crop((left, top, width - right, height - bottom))
+
+
+def _margin(lines: Float32) -> int:
+    """How many of the first lines (n, length) are of one grey, and what JPEG blurred of the rest
+    beside them."""
+    middle = np.median(lines, axis=1)
+    spread = np.abs(lines - middle[:, None]).mean(axis=1)
+    plain = (spread <= PLAIN_SPREAD) & (np.abs(middle - middle[0]) <= PLAIN_DRIFT)
+    count = int(np.argmin(plain)) if not plain.all() else len(plain)
+    return count + min(JPEG_RIM, count) if count >= len(lines) // 64 + 1 else 0
 
 
 def blur(images: Float32, sigma: float) -> Float32:
