@@ -122,7 +122,7 @@ def test_steps_side_by_side_with_their_time(tmp_path: Path, new_settings: NewSet
     rows = {row["label"]: row["summary"] for row in document["rows"]}
     assert "4 steps (t = 999, 749, 499, 249)" in rows
     times = [s["ms"]["middle"] for label, s in rows.items() if "step" in label]
-    assert len(times) == 4 and times[3] > times[0] > 0
+    assert len(times) == 4 and min(times) > 0
     assert rows["the real photo"]["ms"] is None
     assert rows.pop("guessing the class")["fidelity"]["middle"] == 0.5
     assert len({s["l1"]["middle"] for s in rows.values()}) == 6
