@@ -91,6 +91,9 @@ class OnnxRuntimeEngine:
             raise _gpu_error(self._wanted, self._no_gpu)
         self._session: Any = None
         self._bound: Bound | None = None
+        self.uncaptured = (
+            ""  # why a GPU's runs are not replayed as a CUDA graph, where one was asked for
+        )
 
     @property
     def name(self) -> str:
@@ -226,8 +229,9 @@ class OnnxRuntimeEngine:
             return None
         try:
             return self._new_session(self._providers(captured=True))
-        except Exception:  # the same without a graph says what is wrong, if more than that is
+        except Exception as error:  # the same without a graph says what is wrong, if more is
             self._cuda_graph = False
+            self.uncaptured = _one_line(error)
             return None
 
     def _providers(self, *, captured: bool) -> list[Any]:

@@ -31,11 +31,13 @@ INPUTS = (
 @dataclass(frozen=True)
 class Runner:
     """`infer` gives the image (B, 3, H, W) of inputs; `turn` runs the runner's own inputs once, for
-    (wall ms from host arrays to host array, ms on the device by CUDA events or None)."""
+    (wall ms from host arrays to host array, ms on the device by CUDA events or None); `uncaptured`
+    says after that why an engine of ours did not replay a CUDA graph, "" where it did."""
 
     name: str
     infer: Callable[[Arrays], Any]
     turn: Callable[[], tuple[float, float | None]]
+    uncaptured: Callable[[], str] = str
 
 
 def feeds_of(
@@ -67,6 +69,11 @@ def ours(name: str, bundle: Bundle, side: int, batch: int) -> Iterator[Runner]:
             engine.infer(own)
             return _ms_since(started), None
 
+        def uncaptured() -> str:
+            if is_tensorrt(engine):
+                return next(iter(engine.graphs.refused.values()), "")
+            return str(getattr(engine, "uncaptured", ""))
+
         turn = wall
         if is_tensorrt(engine):
             tracer = stack.enter_context(Tracer(engine, own))
@@ -76,7 +83,7 @@ def ours(name: str, bundle: Bundle, side: int, batch: int) -> Iterator[Runner]:
                 return query.end_to_end, query.compute
 
             turn = traced
-        yield Runner(name, infer, turn)
+        yield Runner(name, infer, turn, uncaptured)
 
 
 def torch_runner(

@@ -41,6 +41,7 @@ def measure(
     where = f"at {side} x {side}, batch {batch}"
     opened = _open_all(budget, settings, subject, side, batch, where, seconds + keeps)
     times: dict[str, list[Turn]] = {name: [] for name in opened}
+    whys: dict[str, str] = {}
     try:
         end = time.monotonic() + min(seconds, budget.left)
         for done in range(settings.rounds):
@@ -53,10 +54,15 @@ def measure(
                     _close(budget, f"{name} {where}", close)
                 else:
                     times[name].append(turn)
+        whys = {name: runner.uncaptured() for name, (runner, _) in opened.items()}
     finally:
         for name, (_, close) in reversed(opened.items()):
             _close(budget, f"{name} {where}", close)
-    return [_row(name, side, batch, turns) for name, turns in times.items() if turns]
+    return [
+        {**_row(name, side, batch, turns), "uncaptured": whys[name]}
+        for name, turns in times.items()
+        if turns
+    ]
 
 
 def prompt_encoder(settings: Settings) -> dict[str, Any]:

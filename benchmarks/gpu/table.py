@@ -71,6 +71,8 @@ def _speed(results: dict[str, Any]) -> Iterator[str]:
             f"  {row['engine']:<18}{row['side']:>5}{row['batch']:>6}{''.join(cells)}"
             f"{wall['count']:>6}"
         )
+        if row.get("uncaptured"):
+            yield f"    no CUDA graph, each kernel enqueued by itself: {row['uncaptured']}"
     if results["prompt"]:
         yield (
             f"  prompt encoder: {results['prompt']['uncached_p50_ms']:.2f} ms uncached, "

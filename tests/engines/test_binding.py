@@ -146,7 +146,11 @@ def test_a_graph_that_cannot_be_captured_runs_without(bundle: Bundle, patched: A
     sessions = patched(Sessions(provider="CUDAExecutionProvider", refuses_graph=True))
     with gpu(bundle, "cuda", size_hw=(64, 64), batch=1) as engine:
         assert engine.name == "onnxruntime-cuda"
+        assert engine.uncaptured
     assert [len(asked[0][1]) for asked in sessions.asked] == [3, 2]
+    patched(Sessions(provider="CUDAExecutionProvider"))
+    with gpu(bundle, "cuda", size_hw=(64, 64), batch=1) as engine:
+        assert engine.uncaptured == ""
 
 
 def test_an_engine_that_replays_a_graph_takes_no_addresses(bundle: Bundle, patched: Any) -> None:

@@ -10,7 +10,7 @@ from aliaug_edge.bundle import load_bundle
 from aliaug_edge.engines.cuda_errors import GpuError
 from aliaug_edge.engines.tensorrt import TensorRtEngine
 from aliaug_edge.profiling import gpu_state
-from benchmarks.gpu import correctness, memory, overlap, speed
+from benchmarks.gpu import correctness, memory, overlap, speed, table
 from benchmarks.gpu.budget import Budget
 from benchmarks.gpu.runners import Runner, feeds_of, ours
 from benchmarks.gpu.settings import Settings
@@ -45,6 +45,18 @@ def test_a_turn_of_tensorrt_is_timed_on_the_device_too(bundle):
         made = runner.infer(feeds_of(bundle, SIDE, 2))
     assert wall > 0 and device is not None
     assert made.shape == (2, 3, SIDE, SIDE)
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_row_says_where_no_cuda_graph_could_be_captured(bundle, settings, gpu, refuses):
+    gpu.driver.failures.uncapturable = refuses
+    rows = speed.measure(Budget(60), settings, Subject("tiny", bundle, None), SIDE, 1, 1.0)
+    (row,) = (row for row in rows if row["engine"] == "tensorrt")
+    assert ("stream is capturing" in row["uncaptured"]) is refuses
+    results = dict.fromkeys(("subject", "precision", "prompt"))
+    results |= {"speed": [row], "flops": {}, "card": {"matrix_tflops_f16": None}}
+    said = any("no CUDA graph" in line for line in table._speed(results))
+    assert said is refuses
 
 
 @pytest.mark.usefixtures("gpu")
