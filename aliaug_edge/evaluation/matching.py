@@ -29,7 +29,7 @@ CONTROLS = 16
 ENOUGH_CONTROLS, LEAST_CONTROLS = 9, 3  # the fewer, the more of a design they leave
 SURELY_OWN = 0.75  # where they are not enough
 CLEARLY = 0.02  # better where it lies otherwise than where it lies as it is
-RIVAL = 0.5  # alike in what is own
+RIVAL = 0.4  # alike in what is own
 RIVALS, TRAINS_PER_RIVAL = 3, 8  # on the train side; one of the test side is enough
 MIDDLE = (0.3, 0.8)  # of the others, by likeness: copies of the same photo come before
 WAYS = 8
@@ -172,8 +172,7 @@ def _same(case: _Case, found: Suspects) -> Iterator[Match]:
     alike = [photo for photo in best if own[photo] >= asked]
     if not alike:
         return
-    peers = case.laid(case.peers())
-    peers_own = [_own(case, peers, int(n), others) for n in np.flatnonzero(peers.similar >= ALIKE)]
+    peers_own = _own_of_peers(case, others)
     most = min(RIVALS, 1 + case.alike.trains // TRAINS_PER_RIVAL)
     for photo in alike:
         laid, n = best[photo]
@@ -189,6 +188,15 @@ def _same(case: _Case, found: Suspects) -> Iterator[Match]:
         fits = similar >= (_standing_out(usual) if laid.searched else usual)
         sure = enough and alone and fits and own[photo] >= ALIKE_IN_WHAT_IS_OWN
         yield Match(case.test, photo, similar, laid.changed[n], sure)
+
+
+def _own_of_peers(case: _Case, others: _Laid) -> list[float]:
+    """How alike in what is its own the photos of other parts on the test side are."""
+    photos = case.peers()
+    if not len(photos):
+        return []
+    peers = case.laid(photos)
+    return [_own(case, peers, int(n), others) for n in np.flatnonzero(peers.similar >= ALIKE)]
 
 
 def _closest(case: _Case, found: Suspects) -> dict[int, tuple[_Laid, int]]:
