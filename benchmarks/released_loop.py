@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 from common import median, paired_ratio, print_card, print_json
-from released import released_step
+from released import Habits, released_step, step_with
 from torch import Tensor
 
 from aliaug_edge.data.make import make_dataset
@@ -43,9 +43,11 @@ Inputs = tuple[Batch, Tensor, Tensor, Tensor]
 def main() -> None:
     arguments = parsed()
     card = print_card()
-    inputs, ours, theirs = prepared(arguments)
+    inputs, (ours, twice, theirs) = prepared(arguments)
+    second_forward = step_with(Habits(second_forward=True))
     steps: dict[str, Callable[[Inputs], object]] = {
         "ours": lambda given: train_step(ours, *given, adversarial=True),
+        "ours, a second forward": lambda given: second_forward(twice, *given, adversarial=True),
         "released": lambda given: released_step(theirs, *given),
     }
     for step in steps.values():
@@ -63,10 +65,10 @@ def main() -> None:
     print(
         f"{arguments.rounds} rounds of {arguments.block} steps, {torch.get_num_threads()} threads"
     )
-    print(f"{'loop':<12}{'s/step':>9}{'steps/s':>9}{'ratio':>8}")
+    print(f"{'loop':<24}{'s/step':>9}{'steps/s':>9}{'ratio':>8}")
     for name, values in seconds.items():
-        shown = 1.0 if name == "released" else ratio
-        print(f"{name:<12}{median(values):>9.3f}{1 / median(values):>9.3f}{shown:>8.2f}")
+        shown = paired_ratio(seconds["released"], values)
+        print(f"{name:<24}{median(values):>9.3f}{1 / median(values):>9.3f}{shown:>8.2f}")
     print(
         f"aim: {AIM} times the released loop's steps per second: "
         f"{'reached' if ratio >= AIM else 'not reached'}"
@@ -81,7 +83,7 @@ def main() -> None:
     )
 
 
-def prepared(arguments: argparse.Namespace) -> tuple[list[Inputs], Learner, Learner]:
+def prepared(arguments: argparse.Namespace) -> tuple[list[Inputs], list[Learner]]:
     """Batches drawn from a drawn product line, and a learner for each loop from the same base."""
     base = load_base(arguments.base)
     with tempfile.TemporaryDirectory() as scratch:
@@ -105,7 +107,7 @@ def prepared(arguments: argparse.Namespace) -> tuple[list[Inputs], Learner, Lear
         embeds = torch.stack([by_prompt[p] for p in batch.prompts])
         inputs.append((batch, embeds, noise, grain))
     learners = []
-    for _ in range(2):
+    for _ in range(3):
         torch.manual_seed(0)
         generator = generator_from(copy.deepcopy(base), "light")
         perceptual = frozen_features(generator)
@@ -122,7 +124,7 @@ def prepared(arguments: argparse.Namespace) -> tuple[list[Inputs], Learner, Lear
             for group in optimizer.param_groups:
                 group["lr"] = LEARNING_RATE
         learners.append(learner)
-    return inputs, learners[0], learners[1]
+    return inputs, learners
 
 
 def parsed() -> argparse.Namespace:
