@@ -71,9 +71,9 @@ def main() -> None:
         shown[name] = merged(runs)
     print(f"\n{settings.budget.steps} steps of 4 crops of {settings.budget.size}², ", end="")
     print(f"{settings.budget.seeds} seeds, {len(yardstick.scenes)} scenes, raw output")
-    print(f"{'':<28}" + "".join(f"{title:>15}" for title in COLUMNS.values()))
+    print(f"{'':<27}" + "".join(f"{title:>18}" for title in COLUMNS.values()))
     for name, values in shown.items():
-        print(f"{name:<28}" + "".join(f"{cell(values.get(key, [])):>15}" for key in COLUMNS))
+        print(f"{name:<27}" + "".join(f"{cell(values.get(key, [])):>18}" for key in COLUMNS))
     print_json("released_habits", card, rows=shown, steps=arguments.steps, seeds=arguments.seeds)
 
 
