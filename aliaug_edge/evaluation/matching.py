@@ -30,8 +30,9 @@ CANDIDATES = 8
 PEERS = 4  # photos of the test side that may show the same design
 CONTROLS = 16
 ENOUGH_CONTROLS, LEAST_CONTROLS = 9, 3  # the fewer, the more of a design they leave
-DESIGN = 3  # train photos alike; more show one design, which no others explain wholly
-SURELY_OWN = 0.75  # where others are not enough, or there is a design
+SURELY_OWN = 0.75  # where they are not enough
+DESIGN = 4  # train photos alike; more are a design, which its parts never explain wholly
+OUT_OF_DESIGN = 0.6  # of the way from the likest of its other parts to 1
 CLEARLY = 0.02  # better where it lies otherwise than where it lies as it is
 RIVAL = 0.4  # alike in what is own
 RIVALS, TRAINS_PER_RIVAL = 2, 8  # on the train side; where a pair was searched for, and on the
@@ -188,11 +189,13 @@ def _same(case: _Case, found: Suspects) -> Iterator[Match]:
         if laid.searched and similar < usual:
             continue
         count = int((others.photos != photo).sum())
-        plenty = count >= ENOUGH_CONTROLS and len(closer) <= DESIGN
-        enough = plenty or (count >= LEAST_CONTROLS and own[photo] >= SURELY_OWN)
+        enough = count >= (LEAST_CONTROLS if own[photo] >= SURELY_OWN else ENOUGH_CONTROLS)
         rest = [value for other, value in own.items() if other != photo]
-        most = 1 if laid.searched else min(RIVALS, 1 + case.alike.trains // TRAINS_PER_RIVAL)
-        alone = not _rivals(own[photo], peers_own) and _rivals(own[photo], rest) < most
+        if len(closer) > DESIGN:
+            alone = own[photo] >= _standing_out(max([*rest, *peers_own]), OUT_OF_DESIGN)
+        else:
+            most = 1 if laid.searched else min(RIVALS, 1 + case.alike.trains // TRAINS_PER_RIVAL)
+            alone = not _rivals(own[photo], peers_own) and _rivals(own[photo], rest) < most
         fits = similar >= (_standing_out(usual) if laid.searched else usual)
         sure = enough and alone and fits and own[photo] >= ALIKE_IN_WHAT_IS_OWN
         yield Match(case.test, photo, similar, laid.changed[n], sure)
