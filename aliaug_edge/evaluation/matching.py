@@ -35,8 +35,9 @@ DESIGN = 4  # train photos alike; more are a design, which its parts never expla
 OUT_OF_DESIGN = 0.6  # of the way from the likest of its other parts to 1
 CLEARLY = 0.02  # better where it lies otherwise than where it lies as it is
 RIVAL = 0.4  # alike in what is own
-RIVALS, TRAINS_PER_RIVAL = 2, 8  # on the train side; where a pair was searched for, and on the
-# test side, one is enough
+RIVALS = 3  # so many of the train side make a pair unsure; one of the test side does
+RIVALS_BESIDE_PEERS = 2  # where the test side shows that it may be a design; 1 if searched for
+TRAINS_PER_RIVAL = 8  # among few train photos fewer
 MIDDLE = (0.3, 0.8)  # of the others, by likeness: copies of the same photo come before
 WAYS = 8
 
@@ -194,7 +195,10 @@ def _same(case: _Case, found: Suspects) -> Iterator[Match]:
         if len(closer) > DESIGN:
             alone = own[photo] >= _standing_out(max([*rest, *peers_own]), OUT_OF_DESIGN)
         else:
-            most = 1 if laid.searched else min(RIVALS, 1 + case.alike.trains // TRAINS_PER_RIVAL)
+            most = RIVALS
+            if peers_own:
+                most = 1 if laid.searched else RIVALS_BESIDE_PEERS
+            most = min(most, 1 + case.alike.trains // TRAINS_PER_RIVAL)
             alone = not _rivals(own[photo], peers_own) and _rivals(own[photo], rest) < most
         fits = similar >= (_standing_out(usual) if laid.searched else usual)
         sure = enough and alone and fits and own[photo] >= ALIKE_IN_WHAT_IS_OWN
