@@ -16,21 +16,28 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from aliaug_edge.evaluation.alignment import align, centred, coarse, correlation, details, moved
+from aliaug_edge.evaluation.alignment import align, coarse, correlation, details, moved
 from aliaug_edge.evaluation.disguises import Suspects, suspects, turned
+from aliaug_edge.evaluation.own_look import own_likeness
 from aliaug_edge.evaluation.registration import register, repetition, shown
 
 ALIKE = 0.72
+NEARLY_ALIKE = 0.6  # alike enough to bear witness of a design
 ALIKE_IN_WHAT_IS_OWN = 0.6
 STANDS_OUT = 0.5  # of the way from what is usual among the candidates to 1
+CLEARLY_OUT = 0.75  # the same from others that would be accused themselves
 CANDIDATES = 8
 PEERS = 4  # photos of the test side that may show the same design
 CONTROLS = 16
 ENOUGH_CONTROLS, LEAST_CONTROLS = 9, 3  # the fewer, the more of a design they leave
 SURELY_OWN = 0.75  # where they are not enough
+DESIGN = 4  # train photos alike; more are a design, which its parts never explain wholly
+OUT_OF_DESIGN = 0.6  # of the way from the likest of its other parts to 1
 CLEARLY = 0.02  # better where it lies otherwise than where it lies as it is
 RIVAL = 0.4  # alike in what is own
-RIVALS, TRAINS_PER_RIVAL = 3, 8  # on the train side; one of the test side is enough
+RIVALS = 3  # so many of the train side make a pair unsure; one of the test side does
+RIVALS_BESIDE_PEERS = 2  # where the test side shows that it may be a design; 1 if searched for
+TRAINS_PER_RIVAL = 8  # among few train photos fewer
 MIDDLE = (0.3, 0.8)  # of the others, by likeness: copies of the same photo come before
 WAYS = 8
 
@@ -164,16 +171,17 @@ class _Laid:
 def _same(case: _Case, found: Suspects) -> Iterator[Match]:
     """The train photos that show what a test photo does."""
     best = _closest(case, found)
-    if not best:
+    if not any(laid.similar[n] >= ALIKE for laid, n in best.values()):
         return
     others = case.laid(case.controls())
     own = {photo: _own(case, laid, n, others) for photo, (laid, n) in best.items()}
-    asked = min(ALIKE_IN_WHAT_IS_OWN, _standing_out(float(np.median(list(own.values())))))
-    alike = [photo for photo in best if own[photo] >= asked]
+    closer = [photo for photo, (laid, n) in best.items() if laid.similar[n] >= ALIKE]
+    usual_own = float(np.median([own[photo] for photo in closer]))
+    asked = min(ALIKE_IN_WHAT_IS_OWN, _standing_out(usual_own))
+    alike = [photo for photo in closer if own[photo] >= asked]
     if not alike:
         return
     peers_own = _own_of_peers(case, others)
-    most = min(RIVALS, 1 + case.alike.trains // TRAINS_PER_RIVAL)
     for photo in alike:
         laid, n = best[photo]
         similar = float(laid.similar[n])
@@ -184,7 +192,14 @@ def _same(case: _Case, found: Suspects) -> Iterator[Match]:
         count = int((others.photos != photo).sum())
         enough = count >= (LEAST_CONTROLS if own[photo] >= SURELY_OWN else ENOUGH_CONTROLS)
         rest = [value for other, value in own.items() if other != photo]
-        alone = not _rivals(own[photo], peers_own) and _rivals(own[photo], rest) < most
+        if len(closer) > DESIGN:
+            alone = own[photo] >= _standing_out(max([*rest, *peers_own]), OUT_OF_DESIGN)
+        else:
+            most = RIVALS
+            if peers_own:
+                most = 1 if laid.searched else RIVALS_BESIDE_PEERS
+            most = min(most, 1 + case.alike.trains // TRAINS_PER_RIVAL)
+            alone = not _rivals(own[photo], peers_own) and _rivals(own[photo], rest) < most
         fits = similar >= (_standing_out(usual) if laid.searched else usual)
         sure = enough and alone and fits and own[photo] >= ALIKE_IN_WHAT_IS_OWN
         yield Match(case.test, photo, similar, laid.changed[n], sure)
@@ -196,17 +211,19 @@ def _own_of_peers(case: _Case, others: _Laid) -> list[float]:
     if not len(photos):
         return []
     peers = case.laid(photos)
-    return [_own(case, peers, int(n), others) for n in np.flatnonzero(peers.similar >= ALIKE)]
+    return [
+        _own(case, peers, int(n), others) for n in np.flatnonzero(peers.similar >= NEARLY_ALIKE)
+    ]
 
 
 def _closest(case: _Case, found: Suspects) -> dict[int, tuple[_Laid, int]]:
-    """The train photos alike a test photo, each where it fits best: among what was laid, which."""
+    """The train photos nearly alike a test photo: what was laid where each fits best, and where."""
     best: dict[int, tuple[_Laid, int]] = {}
     for laid in [
         case.laid(case.candidates()),
         *([case.laid_so(found)] if len(found.trains) else []),
     ]:
-        for n in np.flatnonzero(laid.similar >= ALIKE):
+        for n in np.flatnonzero(laid.similar >= NEARLY_ALIKE):
             before, at = best.get(int(laid.photos[n]), (None, 0))
             if before is None or laid.similar[n] > before.similar[at] + CLEARLY:
                 best[int(laid.photos[n])] = laid, int(n)
@@ -215,34 +232,16 @@ def _closest(case: _Case, found: Suspects) -> dict[int, tuple[_Laid, int]]:
 
 def _rivals(own: float, others: Sequence[float]) -> int:
     """How many others are so alike in what is own that `own` does not stand out from them."""
-    return sum(value >= RIVAL and own < _standing_out(value) for value in others)
+    near = [value for value in others if value >= RIVAL]
+    shares = [CLEARLY_OUT if v >= ALIKE_IN_WHAT_IS_OWN else STANDS_OUT for v in near]
+    return sum(own < _standing_out(v, share) for v, share in zip(near, shares, strict=True))
 
 
-def _standing_out(usual: float) -> float:
-    return usual + STANDS_OUT * (1 - usual)
+def _standing_out(usual: float, share: float = STANDS_OUT) -> float:
+    return usual + share * (1 - usual)
 
 
 def _own(case: _Case, laid: _Laid, n: int, controls: _Laid) -> float:
     """Correlation of a test photo with the n-th laid over it, without what `controls` explain."""
     others = controls.seen[controls.photos != laid.photos[n]]
-    return _own_likeness(
-        details(case.code.astype(np.float32)), laid.seen[n], laid.inside[n], others
-    )
-
-
-def _own_likeness(first: Float32, second: Float32, inside: Float32, others: Float32) -> float:
-    """Correlation of two pictures (n, n) where `inside` is 1, without what `others` (c, n, n)
-    explain of either."""
-    shared = np.concatenate([others, _slopes(others.mean(axis=0))]) if len(others) else others
-    rows = centred(np.concatenate([first[None], second[None], shared]), inside)
-    rows = rows.reshape(len(rows), -1)
-    basis = np.linalg.qr(rows[2:].T)[0]
-    one, two = (row - basis @ (basis.T @ row) for row in rows[:2])
-    return float(one @ two / np.sqrt((one @ one) * (two @ two) + 1e-9))
-
-
-def _slopes(image: Float32) -> Float32:
-    """First and second derivatives (5, n, n) of `image`: what is left of a design where it lies a
-    fraction of a pixel beside itself, or was sampled there."""
-    down, across = np.gradient(image)
-    return np.stack([down, across, *np.gradient(down), np.gradient(across, axis=1)])
+    return own_likeness(details(case.code.astype(np.float32)), laid.seen[n], laid.inside[n], others)
