@@ -19,6 +19,8 @@ from aliaug_edge.evaluation.detector.network import STRIDE, DefectNet
 from aliaug_edge.training.precision import autocast_for
 
 REPORT_EVERY = 50
+RISE = 0.2  # of the steps, in which the learning rate rises
+RISE_OF_FEW = 0.3  # of under ten: with 0.2 of five, torch's schedule divides by zero
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,10 @@ def fit(
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.learning_rate, total_steps=settings.steps, pct_start=0.2
+        optimizer,
+        settings.learning_rate,
+        total_steps=settings.steps,
+        pct_start=RISE if settings.steps >= 10 else RISE_OF_FEW,
     )
     since = 0.0
     for step in range(settings.steps):

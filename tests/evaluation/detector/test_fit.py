@@ -55,6 +55,12 @@ def test_a_detector_learns_to_mark_what_it_was_shown():
     assert average_precision(scores, unseen.mask > 0) > 0.8
 
 
+@pytest.mark.parametrize("steps", range(1, 12))
+def test_any_number_of_steps_can_be_asked_for(steps: int):
+    predict = fit(LESSON, 0, replace(SETTINGS, steps=steps))
+    assert np.isfinite(predict(REAL[0].image)).all()
+
+
 def test_the_same_lesson_and_seed_give_the_same_scores_and_another_seed_others():
     few = replace(SETTINGS, steps=4)
     image = spotted(7).image
