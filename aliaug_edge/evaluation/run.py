@@ -17,6 +17,7 @@ from aliaug_edge.data.notes import data_notes, say_notes
 from aliaug_edge.data.reader import load_dataset
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.evaluation.conditions import DEFAULT, QUICK, Condition, chosen_conditions
+from aliaug_edge.evaluation.countdown import countdown
 from aliaug_edge.evaluation.detecting import all_pieces, default_workers, run_pieces, set_aside
 from aliaug_edge.evaluation.folds import Fold, evaluation_folds, with_fewer, with_fewer_goods
 from aliaug_edge.evaluation.generators import generator_document, given_bundle
@@ -82,7 +83,7 @@ def evaluate(
         pieces = all_pieces(settings, folds, conditions, out)
         set_aside(pieces, lost)
         count = workers or default_workers(settings, folds)
-        run_pieces(pieces, count, lambda d, of, n: say(f"[{d}/{of}] {n}"))
+        run_pieces(pieces, count, countdown(say))
         write_report(out)
     if lost:
         raise AliAugError(_without(lost, out / REPORT))
