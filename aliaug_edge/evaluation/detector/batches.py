@@ -33,7 +33,7 @@ Floats = NDArray[np.float32]
 class CropPlan:
     """`real` and `good` crops of `side` pixels in every step; synthetic ones are added to them."""
 
-    side: int = 112
+    side: int = 128
     real: int = 6
     good: int = 6
 
