@@ -61,7 +61,6 @@ DEFAULT = (
     "cas-text-1x",
     "nas-text-1x",
     "nas-text-2x",
-    "nas-text-1x-none",
 )
 QUICK = (BASELINE, "copy-paste-1x", "nas-text-1x")
 

@@ -29,7 +29,7 @@ def test_names_are_unique_and_fit_folders():
 
 def test_the_default_has_all_kinds_and_about_ten():
     chosen = chosen_conditions(DEFAULT)
-    assert len(chosen) == 10
+    assert 8 <= len(chosen) <= 10
     assert {c.pool for c in chosen} == {"none", "copy-paste", "perlin", "cutpaste", "generated"}
     assert [c.real for c in chosen].count(False) == 1
     assert [c.augment for c in chosen].count(False) == 1
