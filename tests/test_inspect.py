@@ -8,6 +8,7 @@ from pathlib import Path
 from support.bundles import make_bundle
 from support.commands import run_command
 
+from aliaug_edge.assets import resolve_bundle
 from aliaug_edge.bundle import load_bundle
 from aliaug_edge.cli.inspect import inspect
 
@@ -28,6 +29,16 @@ def test_inspect_shows_what_is_in_a_bundle(tmp_path: Path) -> None:
         "onnx/generator.onnx",
     ):
         assert part in result.stdout
+
+
+def test_inspect_says_the_worst_of_each_tensor_in_a_line() -> None:
+    result = run_command(inspect, "tiny")
+    rows = load_bundle(resolve_bundle("tiny")).parity["rows"]
+    for name in {row["tensor"] for row in rows}:
+        worst = min(row["psnr_db"] for row in rows if row["tensor"] == name)
+        (line,) = [line for line in result.stdout.splitlines() if f" {name} " in line]
+        assert f"{worst:.1f} dB at worst" in line
+    assert "{" not in result.stdout
 
 
 def test_inspect_json_is_one_document_with_every_file(tmp_path: Path) -> None:

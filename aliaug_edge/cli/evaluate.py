@@ -40,7 +40,7 @@ def evaluate(
         typer.Option(help="Generate with this bundle instead of training one per fold."),
     ] = None,
     longest: Annotated[int, typer.Option(help="Longer side that detectors see, in pixels.")] = 640,
-    workers: Annotated[int, typer.Option(help="Processes; 0 takes one per core.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes; 0: one per core, as memory allows.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     quick: Annotated[bool, typer.Option(help="Minutes instead of hours; decides nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,

@@ -78,7 +78,11 @@ def generate(
         typer.Option(help="Insist that the bundle names classes by text, colour or both."),
     ] = "",
     engine: Annotated[
-        str, typer.Option(help="Engine; auto takes the best that runs here.")
+        str,
+        typer.Option(
+            help="onnxruntime-cpu, onnxruntime-cuda, onnxruntime-tensorrt or tensorrt; auto takes "
+            "the best that runs here."
+        ),
     ] = "auto",
     threads: Annotated[
         int | None,

@@ -51,7 +51,7 @@ def judge(
     ] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same report.")] = 0,
     engine: Annotated[
-        str, typer.Option(help="Engine; auto takes the best that runs here.")
+        str, typer.Option(help="As for `ali-aug generate`; auto takes the best that runs here.")
     ] = "auto",
     out: Annotated[
         Optional[Path],  # noqa: UP045
@@ -63,7 +63,7 @@ def judge(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Let a classifier that knows real (or drawn) defects judge un-tuned insertions. Minutes."""
+    """Let a classifier that knows real (or drawn) defects judge a bundle's first tries. Minutes."""
     require(JUDGE_NEEDS if data is None else DATA_NEEDS, "train,cpu")
     from aliaug_edge import files, imaging
     from aliaug_edge.assets import resolve_bundle

@@ -26,7 +26,7 @@ def profile(
     ] = None,
     engine: Annotated[
         str | None,
-        typer.Option(help="Engine, auto if left out; with :N on N threads, as onnxruntime-cpu:1."),
+        typer.Option(help="As for `ali-aug generate`, auto if left out; :N for N threads."),
     ] = None,
     compare: Annotated[
         str | None, typer.Option(help="Several engines, comma-separated, in alternation.")

@@ -90,7 +90,7 @@ def pretrain(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder of the run; base in <out>/base.")
     ],
-    steps: Annotated[int, typer.Option(help="Training steps.")] = 4400,
+    steps: Annotated[int, typer.Option(help="Training steps.")] = 5200,
     pairs: Annotated[int, typer.Option(help="Procedural pairs to render.")] = 12000,
     batch_size: Annotated[int, typer.Option(help="Pairs per step.")] = 8,
     conditioning: Annotated[str, typer.Option(help="paper, full or light.")] = "light",

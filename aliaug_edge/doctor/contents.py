@@ -47,7 +47,8 @@ def _lines(contents: dict[str, Any]) -> Iterator[str]:
     yield from _section("classes", _class_lines(contents["classes"]))
     for name, graph in sorted(contents["graphs"].items()):
         yield from _section(f"graph {name} ({graph['path']})", _graph_lines(graph))
-    for title in ("parity", "provenance", "preprocessing"):
+    yield from _section("parity", _parity_lines(contents["parity"]))
+    for title in ("provenance", "preprocessing"):
         yield from _section(title, _tree_lines(contents[title]))
     yield from _section("files", _file_lines(contents["files"]))
 
@@ -79,6 +80,15 @@ def _tree_lines(tree: Any) -> Iterator[str]:
             yield from (f"  {line}" for line in _tree_lines(value))
         else:
             yield f"{key}: {value}"
+
+
+def _parity_lines(parity: dict[str, Any]) -> Iterator[str]:
+    """What was asked, and the worst of each tensor over sizes and seeds; `--json` has every row."""
+    yield from _tree_lines({key: value for key, value in parity.items() if key != "rows"})
+    rows = [row for row in parity.get("rows") or [] if row.get("psnr_db") is not None]
+    for name in dict.fromkeys(row.get("tensor", "?") for row in rows):
+        worst = min(row["psnr_db"] for row in rows if row.get("tensor", "?") == name)
+        yield f"{name:24} {worst:6.1f} dB at worst"
 
 
 def _file_lines(files: dict[str, dict[str, Any]]) -> Iterator[str]:

@@ -129,6 +129,8 @@ def _shares_of_auroc(run: Run, defects: Sequence[ImageScore]) -> dict[str, float
     if not goods.size:
         raise AliAugError(f"{_name(run)} has no good test photos; an AUROC needs both kinds")
     scores = [score.score for score in defects]
+    if not np.isfinite([*goods, *scores]).all():  # it would pass for the highest score of all
+        raise AliAugError(f"{_name(run)}: a photo's score is not a number; run it again")
     below = np.searchsorted(goods, scores, "left") + np.searchsorted(goods, scores, "right")
     shares = below / (2 * goods.size)
     return {score.name: float(share) for score, share in zip(defects, shares, strict=True)}

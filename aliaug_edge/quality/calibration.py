@@ -3,7 +3,7 @@
 The limit of a score is mean ± k · s: k is the one-sided normal tolerance factor, so that with
 confidence `CONFIDENCE` a share `CONTENT` of all real defects of the class lies within, however few
 were seen; s is the class's standard deviation shrunk towards that of all classes. Scores that are
-not normal are met by one common widening: the least with which photos that the limits did not see
+not normal are met by widening, the worst limit first, until photos that the limits did not see
 pass, `FALSE_REJECTS` of them at most excepted.
 """
 

@@ -1,7 +1,9 @@
 """From a run folder of made-up scores to numbers, words and one HTML file."""
 
 import json
+import re
 from dataclasses import replace
+from functools import partial
 from html.parser import HTMLParser
 
 import numpy as np
@@ -28,7 +30,7 @@ from aliaug_edge.evaluation.report import (
     write_report,
 )
 from aliaug_edge.evaluation.report.insertions import rejected_path
-from aliaug_edge.evaluation.report.tables import comparison_table, otherwise_table
+from aliaug_edge.evaluation.report.tables import comparison_table, level_table, otherwise_table
 from aliaug_edge.evaluation.results import load_run, run_path, save_run
 
 VOID = {"meta", "img", "input"}
@@ -167,8 +169,76 @@ def test_aims_are_judged_by_the_numbers(folder):
     aims = summarise(folder)["aims"]
     assert [aim["reached"] for aim in aims] == [True, True, True, True]
     # +0.1; 0.635/0.555 (copy-paste) = +14 %; 0.635/0.335 = +90 %; 0.385/0.535 = 72 %
-    assert [aim["came"] for aim in aims][1:] == ["+14 %", "+90 %", "72 %"]
+    assert [aim["came"].partition(",")[0] for aim in aims][1:] == ["+14 %", "+90 %", "72 %"]
     assert "copy-paste-1x" in aims[1]["aim"]
+
+
+def test_no_aim_stands_without_an_interval(folder):
+    for aim in summarise(folder)["aims"]:
+        assert re.search(r"[+−]0\.\d{3} \[[+−]0\.\d{3}, [+−]0\.\d{3}\]$", aim["came"])
+
+
+def harder_fold(condition, group, seed, fold):
+    """Fold 1 is easier than fold 0 by 0.3, whatever was learned."""
+    return steady(condition, group, seed) + 0.3 * fold
+
+
+@pytest.mark.parametrize("lost", ["copy-paste-1x", "none", "cas-text-1x"])
+def test_an_aim_compares_on_the_groups_that_both_have(tmp_path, lost):
+    write_protocol(tmp_path, folds=2)
+    for name in CONDITIONS:
+        for seed in (0, 1):
+            for fold in (0, 1):
+                made = run(name, seed, partial(harder_fold, fold=fold), fold)
+                why = {"failed": "no pool", "images": (), "pooled": {}}
+                save_run(replace(made, **why) if (name, fold) == (lost, 1) else made, tmp_path)
+    document = summarise(tmp_path)
+    of_lost = {"copy-paste-1x": 1, "none": 2, "cas-text-1x": 3}[lost]
+    # on fold 0 alone, as in test_aims_are_judged_by_the_numbers
+    wanted = {"copy-paste-1x": "+14 %", "none": "+90 %", "cas-text-1x": "72 %"}[lost]
+    assert document["aims"][of_lost]["came"].startswith(wanted)
+    said = f"{lost}: its level is of 8 of 16 groups"
+    assert said in table_text(document)
+    assert said in parsed(write_report(tmp_path)).text
+    assert table_text(document).count("its level is of") == 1
+
+
+def test_a_primary_result_of_some_groups_says_of_how_many(tmp_path):
+    write_run_folder(tmp_path, folds=2)
+    for seed in (0, 1):
+        lost = replace(failed_run("classic", seed), fold=1)
+        save_run(lost, tmp_path)
+    assert "It is of 8 of 16 groups." in table_text(summarise(tmp_path))
+
+
+def test_an_aim_of_one_seed_is_not_judged(tmp_path):
+    write_run_folder(tmp_path)
+    save_run(failed_run("none", 1), tmp_path)
+    assert [aim["reached"] for aim in summarise(tmp_path)["aims"]] == [True, True, None, True]
+
+
+def test_a_p_is_never_zero(tmp_path, monkeypatch):
+    many = [f"{a}{b}" for a in "abcdefgh" for b in "abcdefgh"]
+    monkeypatch.setattr(made_up_evaluation, "GROUPS", {"pit": many[:32], "tear": many[32:]})
+
+    def score(condition, group, seed):
+        ours = condition == "nas-text-1x"
+        return 0.5 + 0.01 * seed + ours * (0.1 + 0.001 * many.index(group))
+
+    write_run_folder(tmp_path, score, ("classic", "nas-text-1x"), secondary=[])
+    primary = summarise(tmp_path)["primary"]
+    assert 0 < primary["p_value"] < 1e-9
+    assert 0 < primary["p_holm"] < 1e-9
+
+
+@pytest.mark.parametrize(("groups", "seeds", "dashes"), [("a", 2, 2), ("ab", 1, 1), ("ab", 2, 0)])
+def test_what_was_not_drawn_has_no_interval(tmp_path, monkeypatch, groups, seeds, dashes):
+    monkeypatch.setattr(made_up_evaluation, "GROUPS", {"pit": tuple(groups)})
+    write_run_folder(tmp_path, names=("classic", "nas-text-1x"), seeds=seeds, secondary=[])
+    document = summarise(tmp_path)
+    ((_, _, _, between, with_seeds, *_),) = comparison_table(document["comparisons"])[1]
+    assert [between, with_seeds].count("–") == dashes
+    assert (level_table(document)[1][0][2] == "–") == (groups == "a")
 
 
 @pytest.mark.parametrize(

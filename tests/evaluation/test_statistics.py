@@ -97,6 +97,18 @@ def test_auroc_counts_ties_half_and_is_the_mean_of_its_shares() -> None:
     assert level([run_of(rows)], "auroc").mean == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("of", ["defect", "good"])
+def test_a_photo_whose_score_is_no_number_has_no_auroc(of: str) -> None:
+    run = run_of(ROWS)
+    images = [
+        replace(image, score=float("nan")) if (image.ap is None) == (of == "good") else image
+        for image in run.images
+    ]
+
+    with pytest.raises(AliAugError, match="score is not a number"):
+        image_auroc(replace(run, images=tuple(images)))
+
+
 def test_difference_interval_and_effect_sizes_of_a_clear_gain() -> None:
     found = compare(spread("new", 0.05), spread("old", 0.0))
 

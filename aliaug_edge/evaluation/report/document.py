@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from aliaug_edge.evaluation.conditions import Condition
 from aliaug_edge.evaluation.protocol import PRIMARY_METRIC
-from aliaug_edge.evaluation.report.aims import aims, nothing_added, synthetic_alone
+from aliaug_edge.evaluation.report.aims import Paired, aims, nothing_added, synthetic_alone
 from aliaug_edge.evaluation.report.insertions import insertion_rows
 from aliaug_edge.evaluation.report.measured import (
     level_row,
@@ -32,6 +33,7 @@ PRIMARY = PRIMARY_METRIC
 SECONDARY = ("iou", "f1", "auroc")
 POOLED = ("ap", "auroc", "map50_95", "map50")
 _DIGITS = 6
+_CHANCES = ("p_value", "p_holm")
 
 Document = dict[str, Any]
 
@@ -51,7 +53,7 @@ def summarise(out: Path) -> Document:
     conditions = [_condition_row(evaluation, c, left_out) for c in evaluation.conditions]
     comparisons = _comparisons(evaluation)
     primary = comparisons[0]
-    levels = {row["name"]: row["ap"]["mean"] for row in conditions if row["ap"]}
+    paired = partial(_paired, evaluation)
     alone, nothing = synthetic_alone(evaluation), nothing_added(evaluation)
     document = {
         "schema": SCHEMA,
@@ -70,10 +72,10 @@ def summarise(out: Path) -> Document:
         "conditions": conditions,
         "comparisons": comparisons,
         "ratios": _ratio_curves(evaluation.conditions, conditions),
-        "share_of_real": _shares_of_real(evaluation, levels),
+        "share_of_real": _shares_of_real(evaluation, paired),
         "synthetic_alone": alone.name if alone else None,
         "nothing_added": nothing.name if nothing else None,
-        "aims": [] if evaluation.is_quick else aims(evaluation, levels, primary),
+        "aims": [] if evaluation.is_quick else aims(evaluation, paired),
         "missing": [
             {"fold": fold, "condition": name, "seed": seed}
             for fold, name, seed in evaluation.missing
@@ -143,6 +145,11 @@ def _compared(
     return measured_comparison(a, b, metric, without)
 
 
+def _paired(evaluation: Evaluation, a: str, b: str) -> Document:
+    """Any two conditions, declared or not, where no p is said of them."""
+    return _comparison_row(evaluation, (a, b), "paired", _compared(evaluation, (a, b), PRIMARY))
+
+
 def _comparison_row(
     evaluation: Evaluation, pair: tuple[str, str], kind: str, found: Comparison | None
 ) -> Document:
@@ -175,13 +182,14 @@ def _ratio_curves(
     return {name: sorted(curve, key=lambda p: p["ratio"]) for name, curve in several.items()}
 
 
-def _shares_of_real(evaluation: Evaluation, levels: Mapping[str, float]) -> list[Document]:
+def _shares_of_real(evaluation: Evaluation, paired: Paired) -> list[Document]:
     """What synthetic photos alone reach, as a share of what real ones with classic do."""
-    classic = levels.get(evaluation.contrast[1])
+    classic = evaluation.contrast[1]
+    rows = [paired(c.name, classic) for c in evaluation.conditions if not c.real]
     return [
-        {"condition": c.name, "share": levels[c.name] / classic}
-        for c in evaluation.conditions
-        if not c.real and c.name in levels and classic
+        {"condition": row["a"], "share": row["mean_a"] / row["mean_b"]}
+        for row in rows
+        if row["mean_b"]
     ]
 
 
@@ -208,7 +216,12 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, float):
         return round(value, _DIGITS)
     if isinstance(value, Mapping):
-        return {key: _rounded(entry) for key, entry in value.items()}
+        return {k: _chance(v) if k in _CHANCES else _rounded(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_rounded(entry) for entry in value]
     return value
+
+
+def _chance(value: float | None) -> float | None:
+    """A p to four significant digits: however small, it is not 0."""
+    return None if value is None else float(f"{value:.3e}")

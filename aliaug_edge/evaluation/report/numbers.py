@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 UNKNOWN = "–"
 
 
@@ -40,3 +43,17 @@ def interval(low: float, high: float, *, differences: bool = False) -> str:
     """[low, high]."""
     number = signed if differences else plain
     return f"[{number(low)}, {number(high)}]"
+
+
+def over_groups(row: Mapping[str, Any], *, differences: bool = False) -> str:
+    """The interval of a level or a comparison; a dash where one group leaves nothing to draw."""
+    if row["groups"] < 2:
+        return UNKNOWN
+    return interval(row["low"], row["high"], differences=differences)
+
+
+def over_groups_and_seeds(row: Mapping[str, Any]) -> str:
+    """A comparison's interval with its seeds drawn as well; a dash where there is one of either."""
+    if row["groups"] < 2 or len(row["seeds"]) < 2:
+        return UNKNOWN
+    return interval(row["low_seeds"], row["high_seeds"], differences=True)

@@ -8,7 +8,8 @@ from typing import Any
 from aliaug_edge.evaluation.report.numbers import (
     UNKNOWN,
     chance,
-    interval,
+    over_groups,
+    over_groups_and_seeds,
     percent,
     plain,
     signed,
@@ -54,15 +55,13 @@ def comparison_table(comparisons: Sequence[Document]) -> Table:
     rows = []
     for row in comparisons:
         if row["difference"] is not None:
-            between = interval(row["low"], row["high"], differences=True)
-            with_seeds = interval(row["low_seeds"], row["high_seeds"], differences=True)
             rows.append(
                 [
                     f"{row['a']} less {row['b']}",
                     row["kind"],
                     signed(row["difference"]),
-                    between,
-                    with_seeds,
+                    over_groups(row, differences=True),
+                    over_groups_and_seeds(row),
                     signed_percent(row["relative"]),
                     _effect(row),
                     f"{row['better']}/{row['worse']}",
@@ -84,7 +83,7 @@ def otherwise_table(document: Document) -> Table:
             [
                 MEASURES[row["metric"]] + without,
                 signed(row["difference"]),
-                interval(row["low"], row["high"], differences=True),
+                over_groups(row, differences=True),
                 signed_percent(row["relative"]),
                 _effect(row),
                 f"{row['better']}/{row['worse']}",
@@ -198,7 +197,7 @@ def _mean(entry: Document | None) -> str:
 
 
 def _interval(entry: Document | None) -> str:
-    return interval(entry["low"], entry["high"]) if entry else UNKNOWN
+    return over_groups(entry) if entry else UNKNOWN
 
 
 def _runs(runs: Document) -> str:

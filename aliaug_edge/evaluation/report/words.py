@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aliaug_edge.evaluation.report.numbers import interval, percent, signed, signed_percent
+from aliaug_edge.evaluation.report.numbers import over_groups, percent, signed, signed_percent
 from aliaug_edge.evaluation.statistics import LEAST_GROUPS, LEAST_SEEDS
 from aliaug_edge.profiling.table import counted
 
@@ -76,7 +76,7 @@ def verdict_sentence(document: Document) -> str:
     ours, classic = primary["titles"]
     if primary["low"] is None:
         return f"{ours} against {classic}: results are not there yet, so nothing can be said."
-    between = interval(primary["low"], primary["high"], differences=True)
+    between = over_groups(primary, differences=True)
     came = (
         f"{ours} against {classic}: {signed(primary['difference'])} AP per image, "
         f"95 % interval {between}, {signed_percent(primary['relative'])} relative. "
@@ -131,6 +131,13 @@ def gaps(document: Document) -> list[str]:
         f"{entry['why']}"
         for entry in document["discarded"]
     ]
+    whole = document["test_set"]["groups"]
+    lines += [
+        f"{row['name']}: its level is of {row['ap']['groups']} of {whole} groups, so look at its "
+        "differences, which are of the groups that both have"
+        for row in document["conditions"]
+        if row["ap"] and row["ap"]["groups"] < whole
+    ]
     if document["strays"]:
         lines.append(f"Not planned by the protocol, not used: {_listed(document['strays'])}")
     return lines
@@ -145,6 +152,9 @@ def _caveats(document: Document) -> str:
     if document["discarded"]:
         number = counted(len(document["discarded"]), "detector run")
         parts.append(f" {number} failed and could not be counted.")
+    groups, whole = document["primary"]["groups"], document["test_set"]["groups"]
+    if groups < whole:
+        parts.append(f" It is of {groups} of {whole} groups.")
     return "".join(parts)
 
 
