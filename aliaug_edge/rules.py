@@ -102,6 +102,15 @@ def require(document: Any, rules: Mapping[str, Rule], place: str = "") -> None:
             raise ValueError(f"{where}: expected {wanted}, got {shown(document[name])}")
 
 
+def allow(document: Mapping[str, Any], rules: Mapping[str, Rule], place: str = "") -> None:
+    """`require`, for those values that are there.
+
+    Raises:
+        ValueError: as `require`.
+    """
+    require(document, {name: rule for name, rule in rules.items() if name in document}, place)
+
+
 def require_only(document: Any, rules: Mapping[str, Rule]) -> None:
     """`require`, and no value beside them.
 

@@ -331,6 +331,8 @@ def test_whatever_is_wrong_in_a_manifest_is_one_line_or_harmless(folder: Path) -
             "0",
             r"files\.prompts\.npz\.sha256: expected a SHA-256",
         ),
+        (["parity", "rows"], [{"psnr_db": "high"}], r"parity\.rows: expected a list of measured"),
+        (["parity", "tolerance"], 5, r"parity\.tolerance: expected an object of numbers, got 5"),
         (["provenance", "loss"], math.nan, "a number in it is NaN or infinite"),
     ],
 )

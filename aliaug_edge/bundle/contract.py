@@ -108,7 +108,10 @@ class Bundle:
     def graph_path(self, graph: str) -> Path:
         """Path of the ONNX file of `graph` (encoder, unet, decoder or generator)."""
         if graph not in self.graphs:
-            raise BundleError(f"{self.root} has no graph {graph!r}; it has {sorted(self.graphs)}")
+            there = ", ".join(sorted(self.graphs)) or "none"
+            raise BundleError(
+                f"{self.root} has no graph {graph!r}, only {there}; export the bundle again"
+            )
         return self.root / self.graphs[graph].path
 
     def mask_bank(self) -> Bank:
@@ -166,4 +169,5 @@ def as_exported(path: Path) -> Iterator[None]:
         yield
     except Exception as error:  # the readers of numpy and zip raise a dozen kinds for other bytes
         said = " ".join(str(error).split()) or type(error).__name__
+        said = f"{said} is missing" if isinstance(error, KeyError) else said
         raise BundleError(f"{path} cannot be read ({said}); export the bundle again") from error

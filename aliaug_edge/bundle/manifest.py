@@ -17,7 +17,9 @@ from aliaug_edge.rules import (
     LIST,
     OBJECT,
     Rule,
+    allow,
     is_line,
+    is_object,
     is_real,
     is_whole,
     list_of,
@@ -46,6 +48,21 @@ def _colour(value: Any) -> bool:
     return list_of(lambda level: is_real(level) and 0 <= level <= 1)(value) and len(value) == 3
 
 
+def _parity_row(value: Any) -> bool:
+    if not isinstance(value, dict) or not list_of(is_whole)(value.get("size") or []):
+        return False
+    return all(value.get(name) is None or is_real(value[name]) for name in _MEASURES)
+
+
+def _tolerance(value: Any) -> bool:
+    return is_object(value) and all(is_real(value[name]) for name in _MEASURES if name in value)
+
+
+_MEASURES = ("max_abs", "psnr_db", "max_grey")
+_PARITY: Mapping[str, Rule] = {
+    "rows": ("a list of measured tensors", list_of(_parity_row)),
+    "tolerance": ("an object of numbers", _tolerance),
+}
 _MANIFEST: Mapping[str, Rule] = {
     "name": LINE,
     "conditioning": one_of("paper", "full", "light"),
@@ -94,8 +111,8 @@ def check_manifest(document: Mapping[str, Any]) -> None:
         ValueError: which value, what was expected, what came.
     """
     require(document, _MANIFEST)
-    if "backdrop" in document:  # bundles older than backdrops have none
-        require(document, _BACKDROP)
+    allow(document, _BACKDROP)  # bundles older than backdrops have none
+    allow(document["parity"], _PARITY, "parity")
     require(document["latent"], _LATENT, "latent")
     for number, entry in enumerate(document["classes"]):
         require(entry, _CLASS, f"classes[{number}]")
