@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from aliaug_edge.bundle import Bundle
-from aliaug_edge.errors import DataError, OutputError
+from aliaug_edge.errors import BundleError, DataError, OutputError
 from aliaug_edge.generation.request import RunSettings
 from aliaug_edge.generation.run import generate_dataset
 from aliaug_edge.report.read import read_records
@@ -86,6 +87,23 @@ def test_what_was_cut_off_in_an_unfinished_run_is_made_again(
     os.truncate(out / "images/000000.png", 0)
     os.truncate(out / "masks/000001.png", 60)
     (out / ".records/000002.json").write_text('{"image": null}')
+    generate_dataset(bundle, SETTINGS, out, good_dir)
+    assert hash_of(out) == hash_of(finished)
+
+
+def test_a_request_by_which_nothing_was_made_keeps_no_other_one_out(
+    finished: Path, bundle: Bundle, good_dir: Path, tmp_path: Path, hash_of: Any
+) -> None:
+    """As after an engine that did not start: the mended bundle is another one."""
+    out = tmp_path / "other"
+    broken = dataclasses.replace(bundle, sha256="0" * 64)
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(b"no graph")
+    graph = dataclasses.replace(bundle.graphs["generator"], path=str(path))
+    broken = dataclasses.replace(broken, graphs={**bundle.graphs, "generator": graph})
+    with pytest.raises(BundleError, match="cannot be loaded"):
+        generate_dataset(broken, SETTINGS, out, good_dir)
+    assert [path.name for path in out.iterdir()] == ["request.json"]
     generate_dataset(bundle, SETTINGS, out, good_dir)
     assert hash_of(out) == hash_of(finished)
 
