@@ -105,12 +105,12 @@ def build(
     loaded = load_bundle(resolve_bundle(bundle))
     machine = this_machine()
     typer.echo(machine_line(machine, options), err=True)
+    drawn = functools.partial(trial_feeds, loaded)
+    feeds = drawn if images is None else photo_feeds(loaded, images)
     if dry_run:
         typer.echo(plan_text(plan_builds(loaded, options, machine)), nl=False)
         return
     ticker = Ticker(sys.stderr, silent=quiet)
-    drawn = functools.partial(trial_feeds, loaded)
-    feeds = drawn if images is None else photo_feeds(loaded, images)
     kind = DRAWN if images is None else PHOTOS
     ticks = (ticker.note, ticker.progress)
     for outcome in build_bundle(loaded, options, machine, feeds, *ticks, kind):
