@@ -43,8 +43,7 @@ _RECORD: Mapping[str, Rule] = {  # what continuing or counting a dataset relies 
 
 
 def check(out_dir: Path, document: Mapping[str, Any]) -> None:
-    """Whether a run of `document` may use `out_dir`; writes nothing. A request by which nothing was
-    made, because its engine did not start, say, keeps no other one out.
+    """Whether a run of `document` may use `out_dir`; writes nothing.
 
     Raises:
         OutputError: the folder holds something else or another request, or cannot be read.
@@ -56,8 +55,7 @@ def check(out_dir: Path, document: Mapping[str, Any]) -> None:
             f"cannot use {out_dir} as output folder: {error.strerror or error}"
         ) from error
     if REQUEST in taken:
-        if not _is_bare(out_dir, taken):
-            _require_same(out_dir, document)
+        _require_same(out_dir, document)
         return
     foreign = [name for name in taken if not files.is_temporary(name, REQUEST)]
     if foreign:
@@ -77,7 +75,7 @@ def claim(out_dir: Path, document: Mapping[str, Any]) -> None:
     """
     check(out_dir, document)
     files.remove_temporaries(out_dir)
-    if _is_bare(out_dir, [path.name for path in out_dir.iterdir()]):
+    if not (out_dir / REQUEST).exists():
         files.write_json(out_dir / REQUEST, document)
 
 
@@ -251,13 +249,6 @@ def _lost(place: Path, how: str) -> OutputError:
     return OutputError(
         f"{place} {how} the finished dataset; put it back, or remove the folder and run again"
     )
-
-
-def _is_bare(out_dir: Path, taken: Sequence[str]) -> bool:
-    """Whether of what is `taken` in our folder nothing is a sample or belongs to one."""
-    others = {name for name in taken if not files.is_temporary(name, REQUEST)} - {REQUEST, RECORDS}
-    records = (path for path in (out_dir / RECORDS).glob("*.json") if path.name != MAKER)
-    return not others and not any(records)
 
 
 def _record_path(out_dir: Path, index: int) -> Path:

@@ -65,12 +65,12 @@ def generate_dataset(
     started = time.perf_counter()
     job, requests, document = _checked(bundle, settings, out_dir, images_dir, masks_dir)
     with exclusive(out_dir):
-        folder.claim(out_dir, document)
+        folder.check(out_dir, document)
         if folder.is_complete(out_dir):
             samples = _finished(job, out_dir, len(requests))
             return summarise(out_dir, samples, time.perf_counter() - started)
         show = partial(progress or _silent, len(requests))
-        made, engine_s = _make_missing(job, requests, out_dir, threads, show)
+        made, engine_s = _make_missing(job, requests, document, out_dir, threads, show)
         records = folder.read_records(out_dir)
         folder.require_all(out_dir, records, len(requests))
         assemble(out_dir, records, job)
@@ -123,16 +123,20 @@ def _finished(job: Job, out_dir: Path, count: int) -> dict[int, folder.Record]:
 def _make_missing(
     job: Job,
     requests: list[Request],
+    document: Mapping[str, Any],
     out_dir: Path,
     threads: int | None,
     show: Callable[[int], None],
 ) -> tuple[int, float]:
-    """Make what has no record yet; how many those were, and the seconds in the engine."""
+    """Make what has no record yet; how many those were, and the seconds in the engine. The folder
+    is claimed when the engine is open: one that does not start keeps no other request out."""
     records = folder.read_records(out_dir)
     _require_same_images(job, records)
     todo = _by_source([request for request in requests if request.index not in records])
     with Pipeline(job.bundle, job.settings.engine, threads, batch=1) as pipeline:
-        folder.require_maker(out_dir, records, _maker(pipeline))
+        maker = _maker(pipeline)
+        folder.claim(out_dir, document)
+        folder.require_maker(out_dir, records, maker)
         done = itertools.count(len(records) + 1)
         _make(job, todo, pipeline, out_dir, lambda: show(next(done)))
         _trace(job, requests, pipeline, out_dir)
