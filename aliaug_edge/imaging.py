@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import threading
 import warnings
 import zlib
@@ -37,6 +38,7 @@ SYNTHETIC_SOURCE = (
 #   run lengths (any level)     25 ms/Mpx  0.55 B/px   (55 ms/Mpx  1.62 B/px)
 # After PNG's row filter grain holds no repeats worth searching for, and masks are all runs.
 _COMPRESSION = {"compress_level": 1, "compress_type": zlib.Z_RLE}
+_PNG_END = bytes.fromhex("00000000") + b"IEND" + bytes.fromhex("ae426082")
 _XMP_KEY = "XML:com.adobe.xmp"
 _XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
@@ -143,6 +145,17 @@ def encode_png(image: NDArray[np.uint8], *, synthetic: bool = False) -> bytes:
         buffer, format="PNG", pnginfo=info, **_COMPRESSION
     )
     return buffer.getvalue()
+
+
+def is_whole_png(path: Path) -> bool:
+    """Whether there is a file at `path` that ends as a PNG does: not one that was cut off, or whose
+    bytes never reached the disk. Nothing is decoded."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(-len(_PNG_END), os.SEEK_END)
+            return stream.read() == _PNG_END
+    except OSError:  # missing, or shorter than that
+        return False
 
 
 def is_marked_synthetic(path: Path) -> bool:

@@ -54,13 +54,15 @@ def unpack(arrays: Mapping[str, UInt8], classes: Sequence[str]) -> Bank:
     """The bank of `classes` from the arrays of a `masks.npz`.
 
     Raises:
-        LookupError, ValueError: a key that `pack` does not write.
+        LookupError, ValueError: a key or a mask that `pack` does not write.
     """
     bank: Bank = {name: [] for name in classes}
     for key, pixels in arrays.items():
         index, _number, *rest = key.split("/")
         borders = "/".join(rest)
-        if set(borders) - set(BORDERS):
+        if set(borders) - set(BORDERS) or not index.isdecimal():
             raise ValueError(f"key {key!r}")
+        if pixels.dtype != np.uint8 or pixels.ndim != 2 or not pixels.any():
+            raise ValueError(f"{key} is no mask: {pixels.dtype} of shape {list(pixels.shape)}")
         bank[classes[int(index)]].append(MaskShape(pixels, borders))
     return bank

@@ -8,10 +8,8 @@ anywhere, and a path that leaves the folder is refused.
 """
 
 from aliaug_edge.bundle.contract import (
-    BACKDROPS,
     MANIFEST,
     MASKS,
-    PLAIN_BACKDROP,
     PROMPTS,
     QUALITY,
     SCHEMA_VERSION,
@@ -20,6 +18,7 @@ from aliaug_edge.bundle.contract import (
     ClassSpec,
     GraphSpec,
 )
+from aliaug_edge.bundle.manifest import BACKDROPS, PLAIN_BACKDROP
 from aliaug_edge.bundle.reading import load_bundle
 from aliaug_edge.bundle.writing import save_manifest, spec_document
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from aliaug_edge import appearances as looks
 from aliaug_edge import fingerprints
+from aliaug_edge.bundle.manifest import PLAIN_BACKDROP
 from aliaug_edge.errors import BundleError
 from aliaug_edge.mask_bank import Bank, unpack
 from aliaug_edge.quality import limits
@@ -26,16 +26,6 @@ PROMPTS = "prompts.npz"
 MASKS = "masks.npz"
 QUALITY = "quality.json"
 WHITE = (1.0, 1.0, 1.0)
-BACKDROPS = ("none", "plain", "uneven")  # how boldly a part's background is told, least first
-PLAIN_BACKDROP = "plain"  # where no real defects say more
-_NOT_AS_EXPORTED = (
-    OSError,
-    LookupError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    zipfile.BadZipFile,
-)
 
 
 @dataclass(frozen=True)
@@ -118,7 +108,10 @@ class Bundle:
     def graph_path(self, graph: str) -> Path:
         """Path of the ONNX file of `graph` (encoder, unet, decoder or generator)."""
         if graph not in self.graphs:
-            raise BundleError(f"{self.root} has no graph {graph!r}; it has {sorted(self.graphs)}")
+            there = ", ".join(sorted(self.graphs)) or "none"
+            raise BundleError(
+                f"{self.root} has no graph {graph!r}, only {there}; export the bundle again"
+            )
         return self.root / self.graphs[graph].path
 
     def mask_bank(self) -> Bank:
@@ -133,7 +126,7 @@ class Bundle:
             return unpack({}, self.class_names)
         path = self.root / MASKS
         with (
-            _as_exported(path),
+            as_exported(path),
             path.open("rb") as stream,
             np.load(stream, allow_pickle=False) as arrays,
         ):
@@ -149,7 +142,7 @@ class Bundle:
         if fingerprints.FILE not in self.files:
             return None
         path = self.root / fingerprints.FILE
-        with _as_exported(path):
+        with as_exported(path):
             return fingerprints.from_bytes(path.read_bytes())
 
     def quality(self) -> limits.Limits | None:
@@ -161,13 +154,20 @@ class Bundle:
         if QUALITY not in self.files:
             return None
         path = self.root / QUALITY
-        with _as_exported(path):
+        with as_exported(path):
             return limits.from_document(json.loads(path.read_text(encoding="utf-8")))
 
 
 @contextlib.contextmanager
-def _as_exported(path: Path) -> Iterator[None]:
+def as_exported(path: Path) -> Iterator[None]:
+    """Reads `path` inside the block.
+
+    Raises:
+        BundleError: whatever goes wrong there.
+    """
     try:
         yield
-    except _NOT_AS_EXPORTED as error:
-        raise BundleError(f"{path} cannot be read ({error}); export the bundle again") from error
+    except Exception as error:  # the readers of numpy and zip raise a dozen kinds for other bytes
+        said = " ".join(str(error).split()) or type(error).__name__
+        said = f"{said} is missing" if isinstance(error, KeyError) else said
+        raise BundleError(f"{path} cannot be read ({said}); export the bundle again") from error

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,17 +12,18 @@ from numpy.typing import NDArray
 from aliaug_edge import appearances as looks
 from aliaug_edge import files
 from aliaug_edge.bundle.contract import (
-    BACKDROPS,
     MANIFEST,
-    PLAIN_BACKDROP,
     PROMPTS,
     SCHEMA_VERSION,
     Bundle,
     ClassSpec,
     GraphSpec,
+    as_exported,
 )
+from aliaug_edge.bundle.manifest import PLAIN_BACKDROP, check_manifest
 from aliaug_edge.errors import BundleError
 from aliaug_edge.onnx_weights import weight_locations
+from aliaug_edge.rules import read_document, shown
 from aliaug_edge.tensors import TensorSpec
 
 
@@ -34,39 +33,36 @@ def load_bundle(root: Path) -> Bundle:
     Raises:
         BundleError: no bundle there, damaged, of a newer schema, or with paths that leave it.
     """
-    manifest_path = root / MANIFEST
-    document = _read_manifest(root, manifest_path)
-    version = document.get("schema_version")
-    if version != SCHEMA_VERSION:
-        raise BundleError(
-            f"{manifest_path}: schema version {version!r}, this release reads {SCHEMA_VERSION}; "
-            "install a newer aliaug-edge or export the bundle again"
-        )
     try:
-        listed = {str(k): dict(v) for k, v in document["files"].items()}
-        _verify_files(root, listed)
-        return _bundle_from(root, document, listed, files.sha256_of_file(manifest_path))
+        document = _read_manifest(root)
+        _verify_files(root, document["files"])
+        return _bundle_from(root, document, files.sha256_of_file(root / MANIFEST))
     except (OSError, RuntimeError) as error:  # RuntimeError: a link to itself, before Python 3.13
         raise BundleError(f"{root} cannot be read: {error}") from error
-    except (LookupError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as error:
-        raise BundleError(
-            f"{manifest_path}: not a valid manifest ({type(error).__name__}: {error}); "
-            "export the bundle again"
-        ) from error
 
 
-def _read_manifest(root: Path, manifest_path: Path) -> dict[str, Any]:
-    if not manifest_path.is_file():
+def _read_manifest(root: Path) -> dict[str, Any]:
+    """bundle.json, every value of which is possible."""
+    path = root / MANIFEST
+    if not path.is_file():
         raise BundleError(
             f"{root} is not a bundle: it has no {MANIFEST}; give a folder that `ali-aug export` "
             "wrote, or the word `tiny` for the shipped one"
         )
     try:
-        document = json.loads(manifest_path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BundleError(f"{manifest_path} cannot be read as JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise BundleError(f"{manifest_path}: expected a JSON object")
+        document = read_document(path.read_bytes())
+        version = document.get("schema_version")
+        if version == SCHEMA_VERSION:
+            check_manifest(document)
+    except ValueError as error:
+        raise BundleError(
+            f"{path} is damaged ({error}); copy the bundle again or export it again"
+        ) from error
+    if version != SCHEMA_VERSION:
+        raise BundleError(
+            f"{path}: schema version {shown(version)}, this release reads {SCHEMA_VERSION}; "
+            "install a newer aliaug-edge or export the bundle again"
+        )
     return document
 
 
@@ -105,19 +101,20 @@ def _inside(root: Path, name: str) -> Path:
     return path
 
 
-def _bundle_from(
-    root: Path, document: Mapping[str, Any], listed: Mapping[str, Mapping[str, Any]], sha256: str
-) -> Bundle:
+def _bundle_from(root: Path, document: Mapping[str, Any], sha256: str) -> Bundle:
+    listed = document["files"]
     graphs = {name: _graph_from(entry) for name, entry in document["graphs"].items()}
     for needed in [graph.path for graph in graphs.values()] + [PROMPTS]:
         if needed not in listed:  # a file that the manifest does not vouch for is never opened
             _inside(root, needed)
-            raise BundleError(f"{root}: {needed} is used but not listed in {MANIFEST}")
+            raise BundleError(
+                f"{root}: {needed} is used but not listed in {MANIFEST}; export the bundle again"
+            )
     for graph in graphs.values():
         _verify_weights(root, graph.path, listed)
     classes = tuple(
-        ClassSpec(c["name"], c["prompt"], tuple(float(x) for x in c["colour"]))  # type: ignore[arg-type]
-        for c in document["classes"]
+        ClassSpec(entry["name"], entry["prompt"], tuple(entry["colour"]))
+        for entry in document["classes"]
     )
     return Bundle(
         root=root,
@@ -127,9 +124,9 @@ def _bundle_from(
         label_carrier=document["label_carrier"],
         precision=document["precision"],
         classes=classes,
-        sizes=tuple((int(h), int(w)) for h, w in document["sizes"]),
-        latent_channels=int(document["latent"]["channels"]),
-        latent_factor=int(document["latent"]["factor"]),
+        sizes=tuple((height, width) for height, width in document["sizes"]),
+        latent_channels=document["latent"]["channels"],
+        latent_factor=document["latent"]["factor"],
         preprocessing=document["preprocessing"],
         graphs=graphs,
         files=listed,
@@ -137,14 +134,8 @@ def _bundle_from(
         provenance=document["provenance"],
         prompts=_load_prompts(root / PROMPTS, classes),
         appearances=_load_appearances(root, listed, [spec.name for spec in classes]),
-        backdrop=_backdrop(document.get("backdrop", PLAIN_BACKDROP)),
+        backdrop=document.get("backdrop", PLAIN_BACKDROP),
     )
-
-
-def _backdrop(name: object) -> str:
-    if name not in BACKDROPS:
-        raise ValueError(f"backdrop {name!r}, expected one of {', '.join(BACKDROPS)}")
-    return str(name)
 
 
 def _graph_from(entry: Mapping[str, Any]) -> GraphSpec:
@@ -160,10 +151,23 @@ def _load_appearances(
     """No rows in a bundle that is older than this record."""
     if looks.FILE not in listed:
         return looks.none_of(classes)
-    return looks.from_text((root / looks.FILE).read_text(encoding="utf-8"), classes)
+    path = root / looks.FILE
+    with as_exported(path):
+        return looks.from_text(path.read_text(encoding="utf-8"), classes)
 
 
 def _load_prompts(path: Path, classes: tuple[ClassSpec, ...]) -> dict[str, NDArray[np.float32]]:
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+    with (
+        as_exported(path),
+        path.open("rb") as stream,
+        np.load(stream, allow_pickle=False) as arrays,
+    ):
         stacked = arrays["embeds"]  # (classes, 77, D) float32, in the order of `classes`
+        if stacked.dtype != np.float32 or stacked.ndim != 3 or len(stacked) != len(classes):
+            raise ValueError(
+                f"expected float32 embeddings of {len(classes)} classes, got {stacked.dtype} of "
+                f"shape {list(stacked.shape)}"
+            )
+        if not np.isfinite(stacked).all():
+            raise ValueError("embeddings hold non-finite numbers")
     return {spec.name: stacked[index] for index, spec in enumerate(classes)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +24,22 @@ from aliaug_edge.cli.report import report
 from aliaug_edge.cli.study import study
 from aliaug_edge.cli.train import export, pretrain, train
 from aliaug_edge.errors import AliAugError
+
+# What no check of ours foresees and no bug of ours causes, told in one line wherever it comes up.
+CIRCUMSTANCES = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EIO,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENAMETOOLONG,
+        errno.ELOOP,
+    }
+)
 
 
 class ErrorBoundary(TyperGroup):
@@ -46,8 +63,13 @@ def _one_line() -> Iterator[None]:
             typer.echo("interrupted", err=True)
             raise typer.Exit(INTERRUPTED) from None
         if isinstance(error, AliAugError):
-            typer.echo(f"error: {error}", err=True)
+            typer.echo(f"error: {' '.join(str(error).splitlines())}", err=True)
             raise typer.Exit(error.exit_code) from None
+        if isinstance(error, OSError) and error.errno in CIRCUMSTANCES:
+            place = error.filename or "a file"
+            said = f"error: {place} cannot be used: {error.strerror}; mend it or choose another"
+            typer.echo(said, err=True)
+            raise typer.Exit(AliAugError.exit_code) from None
         raise
 
 

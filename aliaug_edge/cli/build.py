@@ -17,7 +17,7 @@ def _sizes(text: str | None) -> tuple[tuple[int, int], ...] | None:
     found = []
     for part in text.lower().split(","):
         height, _, width = part.strip().partition("x")
-        if not height.isdigit() or not (width or height).isdigit():
+        if not height.isdecimal() or not (width or height).isdecimal():
             raise typer.BadParameter(
                 f"expected sizes like 128,128x192, got {text!r}", param_hint="--sizes"
             )
@@ -27,7 +27,7 @@ def _sizes(text: str | None) -> tuple[tuple[int, int], ...] | None:
 
 def _batches(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() for part in parts):
+    if not all(part.isdecimal() for part in parts):
         raise typer.BadParameter(
             f"expected numbers like 1,2,4, got {text!r}", param_hint="--batches"
         )
@@ -105,12 +105,12 @@ def build(
     loaded = load_bundle(resolve_bundle(bundle))
     machine = this_machine()
     typer.echo(machine_line(machine, options), err=True)
+    drawn = functools.partial(trial_feeds, loaded)
+    feeds = drawn if images is None else photo_feeds(loaded, images)
     if dry_run:
         typer.echo(plan_text(plan_builds(loaded, options, machine)), nl=False)
         return
     ticker = Ticker(sys.stderr, silent=quiet)
-    drawn = functools.partial(trial_feeds, loaded)
-    feeds = drawn if images is None else photo_feeds(loaded, images)
     kind = DRAWN if images is None else PHOTOS
     ticks = (ticker.note, ticker.progress)
     for outcome in build_bundle(loaded, options, machine, feeds, *ticks, kind):

@@ -80,7 +80,7 @@ def make(
 
 def _size_hw(text: str) -> tuple[int, int]:
     height, _, width = text.lower().partition("x")
-    if not (height.isdigit() and width.isdigit()):
+    if not (height.isdecimal() and width.isdecimal()):
         raise AliAugError(f"--size {text}: expected HEIGHTxWIDTH in pixels, for example 256x320")
     return int(height), int(width)
 

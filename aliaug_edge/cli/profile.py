@@ -14,7 +14,7 @@ def _size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     height, _, width = text.lower().partition("x")
-    if not height.isdigit() or not (width or height).isdigit():
+    if not height.isdecimal() or not (width or height).isdecimal():
         raise typer.BadParameter(f"expected 128 or 128x192, got {text!r}", param_hint="--size")
     return int(height), int(width or height)
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from aliaug_edge import files
 from aliaug_edge.bundle import Bundle
-from aliaug_edge.engines.header_rules import ENTRY, FILE, HASH, Rule, read_document, require
+from aliaug_edge.engines.header_rules import ENTRY, FILE
 from aliaug_edge.engines.plan import (
     SCHEMA,
     EngineError,
@@ -31,12 +31,13 @@ from aliaug_edge.engines.plan import (
     parse_header,
     read_plan,
 )
+from aliaug_edge.rules import HASH, OBJECT, Rule, read_document, require_only
 
 INDEX = "index.json"
 _INDEX: Mapping[str, Rule] = {
     "schema": ("a number", lambda _: True),
     "bundle_sha256": HASH,
-    "engines": ("an object", lambda value: isinstance(value, dict)),
+    "engines": OBJECT,
 }
 
 
@@ -170,10 +171,10 @@ def _read_index(folder: Path, command: str) -> tuple[str, dict[str, dict[str, st
     try:
         document = read_document(path.read_bytes())
         if document.get("schema") == SCHEMA:
-            require(document, _INDEX)
+            require_only(document, _INDEX)
             for name, entry in document["engines"].items():
-                require({"name": name}, {"name": FILE})
-                require(entry, ENTRY)
+                require_only({"name": name}, {"name": FILE})
+                require_only(entry, ENTRY)
     except OSError as error:
         raise EngineError(
             f"{path} cannot be read ({error.strerror or error}): run {command}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -271,6 +271,23 @@ class OnnxRuntimeEngine:
                     f"describes: expected {side}s {want}, the file has {have}; "
                     "export the bundle again"
                 )
+        shapes = {tensor.name: tensor.shape for tensor in session.get_inputs()}
+        for tensor in self._inputs:
+            if not _agree(tensor.shape, shapes[tensor.name]):
+                raise BundleError(
+                    f"{self.name} | {self._graph_path} is not the graph that bundle.json "
+                    f"describes: expected input {tensor.name} of shape {list(tensor.shape)}, the "
+                    f"file has {shapes[tensor.name]}; export the bundle again"
+                )
+
+
+def _agree(declared: Sequence[int | str], found: Sequence[Any]) -> bool:
+    """Whether two shapes may be one: a length that is free in either is not compared."""
+    return len(declared) == len(found) and all(
+        want == have
+        for want, have in zip(declared, found, strict=True)
+        if isinstance(want, int) and isinstance(have, int)
+    )
 
 
 def _import_onnxruntime() -> Any:

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from aliaug_edge import files
-from aliaug_edge.engines.header_rules import HEADER, read_document, require
+from aliaug_edge.engines.header_rules import HEADER
 from aliaug_edge.errors import AliAugError
+from aliaug_edge.rules import read_document, require_only
 
 SCHEMA = 1
 KIND = "aliaug-edge engine"
@@ -111,7 +112,7 @@ def parse_header(data: bytes, subject: str, command: str) -> Header:
             f"{command}"
         )
     try:
-        require(document, HEADER)
+        require_only(document, HEADER)
     except ValueError as error:
         raise EngineError(f"{subject} is damaged ({error}): run {command}") from None
     return _header_from(document)

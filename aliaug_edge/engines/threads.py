@@ -10,6 +10,7 @@ from pathlib import Path
 from aliaug_edge.errors import AliAugError
 
 ENVIRONMENT = "ALIAUG_THREADS"
+MOST = 1024  # more than any machine has cores: a slip of the keyboard, which ends the process
 _CPUS = Path("/sys/devices/system/cpu")
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
@@ -22,7 +23,7 @@ def thread_count(asked: int | None = None) -> int:
     vector units, so hyper-threads are not counted.
 
     Raises:
-        AliAugError: the number is not a positive integer.
+        AliAugError: the number is not a positive integer, or above `MOST`.
     """
     if asked is not None:
         return _positive("threads", asked)
@@ -66,6 +67,8 @@ def _positive(what: str, value: int | str) -> int:
         number = int(value)
     except ValueError:
         number = 0
-    if number < 1:
-        raise AliAugError(f"{what}: expected a whole number of at least 1, got {value!r}")
+    if not 1 <= number <= MOST:
+        raise AliAugError(
+            f"{what}: expected a whole number of at least 1, at most {MOST}, got {value!r}"
+        )
     return number

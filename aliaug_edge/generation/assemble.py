@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aliaug_edge import crops, imaging
 from aliaug_edge.generation import folder
-from aliaug_edge.generation.sample import KEPT, Job
+from aliaug_edge.generation.sample import Job
 from aliaug_edge.generation.sources import Sources
 from aliaug_edge.labels.instances import instance_from
 from aliaug_edge.labels.samples import LabelledImage
+from aliaug_edge.labels.sheet import NAME as SHEET
 from aliaug_edge.labels.sheet import SheetRow, write_contact_sheet
-from aliaug_edge.labels.writer import write_labels
+from aliaug_edge.labels.writer import MAIN_FILES, write_labels
 
 SHEET_ROWS = 24
+
+
+def described_in(records: Mapping[int, folder.Record], formats: Sequence[str]) -> list[str]:
+    """The files, relative to the dataset, that `assemble` writes beside samples.jsonl."""
+    shown = any(record["status"] == folder.KEPT for record in records.values())
+    return [*(MAIN_FILES[name] for name in formats), *([SHEET] if shown else [])]
 
 
 def assemble(
@@ -36,7 +43,7 @@ def assemble(
     for index in sorted(records):
         record = records[index]
         lines.append(folder.sample_line(record))
-        if record["status"] == KEPT:
+        if record["status"] == folder.KEPT:
             shown.append(index)
             if job.settings.labels:
                 kept.append(_labelled(records, index, record))

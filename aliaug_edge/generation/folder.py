@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from aliaug_edge import files
+from aliaug_edge import files, imaging
 from aliaug_edge.errors import OutputError
+from aliaug_edge.rules import COUNT, HASH, Rule, one_of, read_document, require
 
 REQUEST = "request.json"
 RECORDS = ".records"
@@ -22,8 +23,23 @@ SUMMARY = "summary.json"
 SAMPLES = "samples.jsonl"
 MAKER = "made_by.json"  # in RECORDS: the engine and the versions behind them
 LABEL = "label"  # in a record: the image's size and its instances, until the labels are written
+KEPT, REJECTED, FAILED = STATUSES = ("kept", "rejected", "failed")
 
 Record = dict[str, Any]
+
+_WORDS: Rule = ("text", lambda value: isinstance(value, str))
+_WORDS_OR_NULL: Rule = ("text or null", lambda value: value is None or isinstance(value, str))
+_RECORD: Mapping[str, Rule] = {  # what continuing or counting a dataset relies on
+    "index": COUNT,
+    "status": one_of(*STATUSES),
+    "reason": _WORDS_OR_NULL,
+    "defect_class": _WORDS,
+    "source_image": _WORDS,
+    "source_sha256": ("a SHA-256 or null", lambda value: value is None or HASH[1](value)),
+    "image": _WORDS_OR_NULL,
+    "mask": _WORDS_OR_NULL,
+    "engine": _WORDS,
+}
 
 
 def check(out_dir: Path, document: Mapping[str, Any]) -> None:
@@ -85,15 +101,17 @@ class Records(Mapping[int, Record]):
 
 
 def read_records(out_dir: Path) -> Records:
-    """Records of samples that are complete, by index; one whose image is gone does not count."""
+    """Records of samples that are complete, by index; one that is damaged, or whose image or mask
+    is gone or cut off, does not count."""
     complete = []
     for path in sorted((out_dir / RECORDS).glob("*.json")):
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            index, image = int(path.stem), record["image"]
-        except (OSError, ValueError, KeyError, TypeError):
+            record = read_document(path.read_bytes())
+            require(record, _RECORD)
+            index = int(path.stem)
+        except (OSError, ValueError):
             continue
-        if image is None or ((out_dir / image).is_file() and (out_dir / record["mask"]).is_file()):
+        if all(imaging.is_whole_png(place) for place in _files(out_dir, record)):
             complete.append(index)
     return Records(out_dir, complete)
 
@@ -167,33 +185,40 @@ def read_samples(out_dir: Path) -> dict[int, Record]:
     Raises:
         OutputError: the file is missing or damaged.
     """
+    samples = {}
     try:
-        text = (out_dir / SAMPLES).read_text(encoding="utf-8")
-        return {record["index"]: record for record in map(json.loads, text.splitlines())}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        lines = (out_dir / SAMPLES).read_bytes().split(b"\n")  # a file name may hold other breaks
+        for record in (read_document(line) for line in lines if line):
+            require(record, _RECORD)
+            samples[record["index"]] = record
+    except (OSError, ValueError) as error:
         raise OutputError(
             f"{out_dir / SAMPLES} is missing or damaged ({error}); remove the folder and run again"
         ) from error
+    return samples
 
 
-def require_files(out_dir: Path, samples: Mapping[int, Record], count: int) -> None:
-    """Refuse to call a dataset complete that has lost lines or files since.
+def require_files(
+    out_dir: Path, samples: Mapping[int, Record], count: int, beside: Sequence[str] = ()
+) -> None:
+    """Refuse to call a dataset complete that has lost lines or files since: those that the samples
+    name, and those `beside` them.
 
     Raises:
-        OutputError: fewer or more lines than requests, or a file that they name is gone.
+        OutputError: fewer or more lines than requests, or a file is gone or cut off.
     """
     if sorted(samples) != list(range(count)):
         raise OutputError(
             f"{out_dir / SAMPLES} has {len(samples)} of {count} samples; remove the folder and "
             "run again"
         )
-    for record in samples.values():
-        for name in (record.get("image"), record.get("mask")):
-            if name is not None and not (out_dir / name).is_file():
-                raise OutputError(
-                    f"{out_dir / name} is gone from the finished dataset; put it back, or remove "
-                    "the folder and run again"
-                )
+    places = [place for record in samples.values() for place in _files(out_dir, record)]
+    for place in (*places, *(out_dir / name for name in beside)):
+        if not place.is_file():
+            raise _lost(place, "is gone from")
+    for place in places:
+        if not imaging.is_whole_png(place):
+            raise _lost(place, "was cut off in")
 
 
 def is_complete(out_dir: Path) -> bool:
@@ -211,8 +236,19 @@ def complete(out_dir: Path, summary: Mapping[str, Any]) -> None:
 
 
 def drop_records(out_dir: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         shutil.rmtree(out_dir / RECORDS)
+
+
+def _files(out_dir: Path, record: Record) -> list[Path]:
+    """The image and the mask of a kept sample."""
+    return [out_dir / record[key] for key in ("image", "mask") if record[key] is not None]
+
+
+def _lost(place: Path, how: str) -> OutputError:
+    return OutputError(
+        f"{place} {how} the finished dataset; put it back, or remove the folder and run again"
+    )
 
 
 def _record_path(out_dir: Path, index: int) -> Path:
@@ -222,9 +258,8 @@ def _record_path(out_dir: Path, index: int) -> Path:
 def _require_same(out_dir: Path, document: Mapping[str, Any]) -> None:
     path = out_dir / REQUEST
     try:
-        present = json.loads(path.read_text(encoding="utf-8"))
-        before, now = _flat(present), _flat(document)
-    except (OSError, ValueError, AttributeError) as error:
+        before, now = _flat(read_document(path.read_bytes())), _flat(document)
+    except (OSError, ValueError) as error:
         raise OutputError(f"{path} cannot be read ({error}); choose another folder") from error
     for key in sorted(before.keys() | now.keys()):
         if before.get(key) != now.get(key):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 import time
 from collections import deque
@@ -18,21 +19,13 @@ from aliaug_edge.bundle import Bundle
 from aliaug_edge.engines.installed import version_of
 from aliaug_edge.errors import AliAugError, DataError, OutputError
 from aliaug_edge.generation import folder
-from aliaug_edge.generation.assemble import assemble
+from aliaug_edge.generation.assemble import assemble, described_in
 from aliaug_edge.generation.pipeline import Pipeline, engine_for, subject
 from aliaug_edge.generation.placement import PlacementError
 from aliaug_edge.generation.plan import Plan, checked_plan, plan_run
 from aliaug_edge.generation.request import Request, RunSettings
 from aliaug_edge.generation.runners import NON_FINITE, UNTRACED
-from aliaug_edge.generation.sample import (
-    FAILED,
-    KEPT,
-    Job,
-    Result,
-    prepare,
-    produce,
-    write_sample,
-)
+from aliaug_edge.generation.sample import Job, Result, prepare, produce, write_sample
 from aliaug_edge.generation.summary import Summary, summarise
 from aliaug_edge.lock import exclusive
 
@@ -72,12 +65,12 @@ def generate_dataset(
     started = time.perf_counter()
     job, requests, document = _checked(bundle, settings, out_dir, images_dir, masks_dir)
     with exclusive(out_dir):
-        folder.claim(out_dir, document)
+        folder.check(out_dir, document)
         if folder.is_complete(out_dir):
             samples = _finished(job, out_dir, len(requests))
             return summarise(out_dir, samples, time.perf_counter() - started)
         show = partial(progress or _silent, len(requests))
-        made, engine_s = _make_missing(job, requests, out_dir, threads, show)
+        made, engine_s = _make_missing(job, requests, document, out_dir, threads, show)
         records = folder.read_records(out_dir)
         folder.require_all(out_dir, records, len(requests))
         assemble(out_dir, records, job)
@@ -121,7 +114,8 @@ def _finished(job: Job, out_dir: Path, count: int) -> dict[int, folder.Record]:
     """The samples of a folder that says it is complete, once that is seen to be true."""
     folder.drop_records(out_dir)
     samples = folder.read_samples(out_dir)
-    folder.require_files(out_dir, samples, count)
+    beside = described_in(samples, job.settings.labels)
+    folder.require_files(out_dir, samples, count, beside)
     _require_same_images(job, samples)
     return samples
 
@@ -129,16 +123,20 @@ def _finished(job: Job, out_dir: Path, count: int) -> dict[int, folder.Record]:
 def _make_missing(
     job: Job,
     requests: list[Request],
+    document: Mapping[str, Any],
     out_dir: Path,
     threads: int | None,
     show: Callable[[int], None],
 ) -> tuple[int, float]:
-    """Make what has no record yet; how many those were, and the seconds in the engine."""
+    """Make what has no record yet; how many those were, and the seconds in the engine. The folder
+    is claimed when the engine is open: one that does not start keeps no other request out."""
     records = folder.read_records(out_dir)
     _require_same_images(job, records)
     todo = _by_source([request for request in requests if request.index not in records])
     with Pipeline(job.bundle, job.settings.engine, threads, batch=1) as pipeline:
-        folder.require_maker(out_dir, records, _maker(pipeline))
+        maker = _maker(pipeline)
+        folder.claim(out_dir, document)
+        folder.require_maker(out_dir, records, maker)
         done = itertools.count(len(records) + 1)
         _make(job, todo, pipeline, out_dir, lambda: show(next(done)))
         _trace(job, requests, pipeline, out_dir)
@@ -218,10 +216,10 @@ def _best_try(job: Job, request: Request, pipeline: Pipeline) -> Result:
         try:
             result = produce(job, prepare(job, request, attempt), pipeline)
         except PlacementError as error:
-            result = result or Result(request, FAILED, 1, str(error))
+            result = result or Result(request, folder.FAILED, 1, str(error))
         except DataError as error:  # the image or its mask: no seed helps
-            return Result(request, FAILED, attempt + 1, str(error))
-        if result.status == KEPT:
+            return Result(request, folder.FAILED, attempt + 1, str(error))
+        if result.status == folder.KEPT:
             break
     assert result is not None
     return replace(result, tries=attempt + 1)
@@ -257,8 +255,14 @@ def _request_document(job: Job, requests: Sequence[Request]) -> dict[str, Any]:
 def _require_apart(out_dir: Path, *inputs: Path | None) -> None:
     """Output inside an input folder would become the next run's input."""
     for path in inputs:
-        if path is not None and out_dir.resolve().is_relative_to(path.resolve()):
+        if path is not None and _real(out_dir).is_relative_to(_real(path)):
             raise OutputError(f"--out {out_dir} lies in the input folder {path}; choose another")
+
+
+def _real(path: Path) -> Path:
+    """Where `path` leads. `Path.resolve` ends with an error of its own where a link leads to
+    itself; whoever opens the path has a better one."""
+    return Path(os.path.realpath(path))
 
 
 def _silent(requested: int, done: int) -> None:

@@ -17,7 +17,7 @@ from aliaug_edge import crops, files, imaging
 from aliaug_edge.bundle import Bundle
 from aliaug_edge.errors import DataError
 from aliaug_edge.generation.blend import blend
-from aliaug_edge.generation.folder import LABEL
+from aliaug_edge.generation.folder import FAILED, KEPT, LABEL, REJECTED
 from aliaug_edge.generation.judging import Judgement, judged
 from aliaug_edge.generation.pipeline import NonFiniteError, Pipeline
 from aliaug_edge.generation.placement import Placed, PlacementError, from_bank, from_shape
@@ -27,7 +27,6 @@ from aliaug_edge.labels.instances import instances_of
 from aliaug_edge.mask_bank import MaskShape
 from aliaug_edge.quality.limits import Limits
 
-KEPT, REJECTED, FAILED = "kept", "rejected", "failed"
 FILE = "file:"
 
 UInt8 = NDArray[np.uint8]

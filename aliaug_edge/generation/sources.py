@@ -51,7 +51,7 @@ class Sources:
         self.masks_dir = masks_dir
         self._procedural_hw = procedural_hw
         self._backdrop = backdrop
-        self.names = _utf8_names(images_dir) if images_dir else []
+        self.names = _usable_names(images_dir) if images_dir else []
         self.mask_names = self._paired_masks() if masks_dir else None
         self.load: Callable[[str], Source] = functools.lru_cache(maxsize=KEPT_DECODED)(self._load)
         self.sha256: Callable[[str], str | None] = functools.cache(self._sha256)
@@ -212,11 +212,11 @@ def _header(path: Path) -> Iterator[Image.Image]:
             yield image
 
 
-def _utf8_names(folder: Path) -> list[str]:
+def _usable_names(folder: Path) -> list[str]:
     """The names of the images in `folder`, which samples.jsonl and labels must be able to hold.
 
     Raises:
-        DataError: no images, or a name that is no text.
+        DataError: no images, or a name that is no text or reads as that of a drawn surface.
     """
     names = [path.name for path in imaging.list_images(folder)]
     for name in names:
@@ -227,4 +227,9 @@ def _utf8_names(folder: Path) -> list[str]:
                 f"{folder}: the file name {name!r} is not valid UTF-8, so no label can hold it; "
                 "rename the file"
             ) from None
+        if name.startswith(PROCEDURAL):
+            raise DataError(
+                f"{folder}: the file name {name!r} begins with {PROCEDURAL!r}, as only drawn "
+                "surfaces are called; rename the file"
+            )
     return names

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aliaug_edge.generation.folder import Record
-from aliaug_edge.generation.sample import FAILED, KEPT, REJECTED
+from aliaug_edge.generation.folder import REJECTED, STATUSES, Record
 from aliaug_edge.labels import sheet
 
 UNNAMED = "unnamed"  # in a dataset of an earlier version
-STATUSES = (KEPT, REJECTED, FAILED)
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from aliaug_edge.errors import AliAugError
-from aliaug_edge.labels.coco import save_coco
-from aliaug_edge.labels.mvtec import save_mvtec
+from aliaug_edge.labels.coco import INSTANCES, save_coco
+from aliaug_edge.labels.mvtec import FOLDER, save_mvtec
 from aliaug_edge.labels.samples import LabelledImage
-from aliaug_edge.labels.yolo import save_yolo
+from aliaug_edge.labels.yolo import DATA, save_yolo
 
 FORMATS: Mapping[str, Callable[[Path, Sequence[LabelledImage], Sequence[str]], None]] = {
     "coco": save_coco,
     "mvtec": save_mvtec,
     "yolo": save_yolo,
+}
+MAIN_FILES: Mapping[str, str] = {  # of each, relative to the dataset
+    "coco": INSTANCES,
+    "mvtec": f"{FOLDER}/split.json",
+    "yolo": DATA,
 }
 
 

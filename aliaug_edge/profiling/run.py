@@ -256,9 +256,9 @@ def _parsed(spec: str, threads: int | None) -> tuple[str, int]:
     name, colon, text = spec.partition(":")
     if not colon:
         return name, thread_count(threads)
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise AliAugError(f"engine {spec!r}: expected NAME or NAME:THREADS, as onnxruntime-cpu:1")
-    return name, int(text)
+    return name, thread_count(int(text))
 
 
 def _checked_size(bundle: Bundle, size_hw: tuple[int, int] | None) -> tuple[int, int]:

@@ -10,9 +10,10 @@ from typing import Any
 
 from aliaug_edge import imaging
 from aliaug_edge.bundle import Bundle, load_bundle
+from aliaug_edge.generation.folder import STATUSES
 from aliaug_edge.report.data import Curve, Picture, ReportData
 from aliaug_edge.report.pictures import collect_pictures
-from aliaug_edge.report.read import STATUSES, Record, read_profile, read_records, read_run
+from aliaug_edge.report.read import Record, read_profile, read_records, read_run
 
 TITLE = "Synthetic defects: from training to labelled images"
 STRIPS = 3

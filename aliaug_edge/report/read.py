@@ -12,11 +12,10 @@ from types import NoneType
 from typing import Any
 
 from aliaug_edge.errors import DataError
-from aliaug_edge.generation.folder import REQUEST, SAMPLES
+from aliaug_edge.generation.folder import REQUEST, SAMPLES, STATUSES
 from aliaug_edge.generation.request import PROCEDURAL
 from aliaug_edge.report import gpu
 
-STATUSES = ("kept", "rejected", "failed")
 CONFIG, METRICS = "config.json", "metrics.jsonl"
 
 Record = dict[str, Any]
@@ -191,7 +190,8 @@ def _read_json(path: Path) -> Record:
 
 def _read_lines(path: Path) -> list[Record]:
     try:
-        rows = [json.loads(line) for line in _read_text(path, "").splitlines() if line]
+        lines = _read_text(path, "").split("\n")  # a file name may hold other line breaks
+        rows = [json.loads(line) for line in lines if line]
     except ValueError as error:
         raise DataError(f"{path} cannot be read as JSON lines: {error}") from error
     if not all(isinstance(row, dict) for row in rows):

@@ -87,8 +87,12 @@ def image_of(tensor: NDArray[np.float32]) -> NDArray[np.uint8]:
     ("options", "code", "said"),
     [
         (("--sizes", "64by64"), 2, "expected sizes like 128,128x192"),
+        (("--sizes", "8²"), 2, "expected sizes like 128,128x192"),
         (("--batches", "two"), 2, "expected numbers like 1,2,4"),
+        (("--batches", "2²"), 2, "expected numbers like 1,2,4"),
         (("--images", "/dev"), 1, "/dev"),
+        (("--images", "/dev", "--dry-run"), 1, "/dev"),
+        (("--min-psnr", "nan"), 1, "--min-psnr nan: expected dB, a finite number"),
         (("--sizes", "32"), 1, "--sizes 32x32: this bundle was proven at 64x64, 64x96"),
         (("--graphs", "vae"), 1, "--graphs vae: this bundle has decoder, encoder"),
     ],

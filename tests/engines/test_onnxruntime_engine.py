@@ -158,6 +158,17 @@ def test_a_graph_with_other_tensors_than_the_bundle_says_is_refused(bundle: Bund
         engine.__enter__()
 
 
+@pytest.mark.parametrize("shape", [("batch", 3, "height"), ("batch", 4, "height", "width")])
+def test_a_graph_with_other_shapes_than_the_bundle_says_is_refused(
+    bundle: Bundle, shape: tuple[int | str, ...]
+) -> None:
+    spec = bundle.graphs["encoder"]
+    told = dataclasses.replace(spec, inputs=(TensorSpec("image", "float32", shape),))
+    engine = OnnxRuntimeEngine(bundle.graph_path("encoder"), told, provider="cpu")
+    with pytest.raises(BundleError, match=r"expected input image of shape .*; export the bundle"):
+        engine.__enter__()
+
+
 @pytest.mark.parametrize("content", [b"", b"not a graph", b"\x08\x08"])
 def test_a_file_that_is_no_graph_is_one_line(
     bundle: Bundle, tmp_path: Path, content: bytes, capfd: pytest.CaptureFixture[str]

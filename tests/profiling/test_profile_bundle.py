@@ -252,6 +252,7 @@ def test_compare_runs_each_engine(command, folder):
     [
         (["--engine", "cudnn"], 1, "unknown engine 'cudnn'"),
         (["--size", "big"], 2, "expected 128 or 128x192"),
+        (["--size", "8²"], 2, "expected 128 or 128x192"),
         (["--iterations", "0"], 2, "iterations"),
         (["--size", "72"], 1, "proven at"),
         (["--engine", CPU, "--compare", f"{CPU}:1"], 2, "not both"),

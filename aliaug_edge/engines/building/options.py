@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from aliaug_edge.bundle import Bundle
@@ -61,6 +62,8 @@ class BuildOptions:
             raise EngineError(f"--level {self.optimization_level}: expected 0 to {LEVELS[-1]}")
         if self.workspace_mib is not None and self.workspace_mib < 1:
             raise EngineError(f"--workspace {self.workspace_mib}: expected MiB, at least 1")
+        if self.min_psnr_db is not None and not math.isfinite(self.min_psnr_db):
+            raise EngineError(f"--min-psnr {self.min_psnr_db}: expected dB, a finite number")
         return replace(
             self,
             graphs=tuple(dict.fromkeys(self.graphs)),

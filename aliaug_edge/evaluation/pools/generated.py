@@ -14,10 +14,11 @@ from aliaug_edge.bundle import Bundle
 from aliaug_edge.evaluation.photos import Photo
 from aliaug_edge.evaluation.pools.placements import Placement
 from aliaug_edge.generation import quality
+from aliaug_edge.generation.folder import KEPT
 from aliaug_edge.generation.pipeline import Pipeline
 from aliaug_edge.generation.placement import Placed
 from aliaug_edge.generation.request import Request, RunSettings, check_settings, stable_seed
-from aliaug_edge.generation.sample import KEPT, Job, Result, finish, framed, produce
+from aliaug_edge.generation.sample import Job, Result, finish, framed, produce
 from aliaug_edge.generation.sources import Sources
 from aliaug_edge.quality.limits import worst_excess
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import os
 import shutil
 import signal
@@ -373,6 +374,8 @@ def test_engines_built_before_an_error_stay(bundle: Bundle, machine: Machine, fe
         (BuildOptions(sizes=((32, 32),)), "--sizes 32x32: this bundle was proven at 64x64, 64x96"),
         (BuildOptions(batches=(0,)), r"--batches \[0\]: expected numbers of at least 1"),
         (BuildOptions(optimization_level=6), "--level 6: expected 0 to 5"),
+        (BuildOptions(min_psnr_db=math.nan), "--min-psnr nan: expected dB, a finite number"),
+        (BuildOptions(min_psnr_db=-math.inf), "--min-psnr -inf: expected dB, a finite number"),
     ],
 )
 def test_options_that_cannot_be_met_are_refused(
