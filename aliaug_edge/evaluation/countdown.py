@@ -24,7 +24,8 @@ def countdown(say: Say, clock: Clock = time.monotonic) -> Callable[[int, int, st
         line = f"[{finished}/{of}] {note}"
         made, missing = finished - before, of - finished
         if made >= MEASURED and missing:
-            line += f"  about {(clock() - began) / made * missing / 60:.0f} min left"
+            minutes = round((clock() - began) / made * missing / 60)
+            line += f"  about {minutes} min left" if minutes else "  under a minute left"
         say(line)
 
     return done

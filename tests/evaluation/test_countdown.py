@@ -37,3 +37,7 @@ def test_pieces_of_an_earlier_start_took_no_time_of_this_one():
 def test_the_last_piece_leaves_no_time():
     said = lines_of([(60, 1), (120, 2), (180, 3), (240, 4)], of=4)
     assert said[-1] == "[4/4] piece 4"
+
+
+def test_less_than_a_minute_is_not_called_none():
+    assert lines_of([(1, 1), (2, 2), (3, 3), (4, 4)], of=9)[-1].endswith("  under a minute left")
