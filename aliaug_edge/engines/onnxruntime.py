@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from aliaug_edge.engines.gpu import probe_gpus
 from aliaug_edge.engines.installed import CUDA_REINSTALL, onnxruntime_fault
 from aliaug_edge.engines.origin import first_broken_node
 from aliaug_edge.engines.providers import CPU, GPU_PROVIDERS, LIBRARIES, TITLES, gpu_providers
-from aliaug_edge.engines.shapes import bind_specs, bound_names, free_dimensions
+from aliaug_edge.engines.shapes import bind_specs, bound_names, free_dimensions, may_agree
 from aliaug_edge.engines.threads import thread_count
 from aliaug_edge.engines.vouched import keep_vouched, vouch
 from aliaug_edge.errors import AliAugError, BundleError, MissingDependencyError
@@ -273,21 +273,12 @@ class OnnxRuntimeEngine:
                 )
         shapes = {tensor.name: tensor.shape for tensor in session.get_inputs()}
         for tensor in self._inputs:
-            if not _agree(tensor.shape, shapes[tensor.name]):
+            if not may_agree(tensor.shape, shapes[tensor.name]):
                 raise BundleError(
                     f"{self.name} | {self._graph_path} is not the graph that bundle.json "
                     f"describes: expected input {tensor.name} of shape {list(tensor.shape)}, the "
                     f"file has {shapes[tensor.name]}; export the bundle again"
                 )
-
-
-def _agree(declared: Sequence[int | str], found: Sequence[Any]) -> bool:
-    """Whether two shapes may be one: a length that is free in either is not compared."""
-    return len(declared) == len(found) and all(
-        want == have
-        for want, have in zip(declared, found, strict=True)
-        if isinstance(want, int) and isinstance(have, int)
-    )
 
 
 def _import_onnxruntime() -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.tensors import LATENT_FACTOR, TensorSpec
@@ -50,6 +51,15 @@ def bound_names(specs: Sequence[TensorSpec], dimensions: Mapping[str, int]) -> d
     names = {d for spec in specs for d in spec.shape if isinstance(d, str)}
     values = {name: _bound(name, dimensions) for name in sorted(names)}
     return {name: value for name, value in values.items() if isinstance(value, int)}
+
+
+def may_agree(declared: Sequence[int | str], found: Sequence[Any]) -> bool:
+    """Whether two shapes may be one: a length that is free in either is not compared."""
+    return len(declared) == len(found) and all(
+        want == have
+        for want, have in zip(declared, found, strict=True)
+        if isinstance(want, int) and isinstance(have, int)
+    )
 
 
 def _bound(dimension: int | str, dimensions: Mapping[str, int]) -> int | str:

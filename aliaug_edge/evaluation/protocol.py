@@ -144,7 +144,7 @@ def _primary(conditions: Sequence[Condition]) -> list[str]:
     names = [condition.name for condition in conditions]
     ours = [name for name in PREFERRED if name in names]
     others = [c.name for c in conditions if c.pool == "generated" and c.real]
-    rest = [name for name in names if name != BASELINE]
+    rest = [c.name for c in sorted(conditions, key=lambda c: not c.augment) if c.name != BASELINE]
     found = [*ours, *others, *rest]
     if not found:
         raise AliAugError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aliaug_edge.engines.shapes import bind_specs, bound_names, free_dimensions
+from aliaug_edge.engines.shapes import bind_specs, bound_names, free_dimensions, may_agree
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.tensors import TensorSpec
 
@@ -34,3 +34,19 @@ def test_only_decided_names_are_handed_to_the_runtime() -> None:
 def test_a_size_that_does_not_divide_is_refused() -> None:
     with pytest.raises(AliAugError, match="width 100 is not a multiple of 8"):
         bound("latent_width", size_hw=(64, 100))
+
+
+@pytest.mark.parametrize(
+    ("declared", "found", "agree"),
+    [
+        ((1, 3, 128, 128), (1, 3, 128, 128), True),
+        ((1, 3, 128, 128), ("batch", 3, "height", None), True),
+        (("batch", 3, "height", "width"), (1, 3, 64, 64), True),
+        ((1, 3, 128, 128), (1, 4, "height", "width"), False),
+        ((1, 3), (1, 3, 128, 128), False),
+    ],
+)
+def test_shapes_agree_where_both_name_a_length(
+    declared: tuple[int | str, ...], found: tuple[int | str | None, ...], agree: bool
+) -> None:
+    assert may_agree(declared, found) == agree

@@ -78,6 +78,12 @@ def test_the_default_asks_first_whether_two_generated_per_real_one_help():
     assert against_classic == set(DEFAULT) - {BASELINE, "nas-text-2x"}
 
 
+def test_without_ours_another_augmentation_decides_and_not_the_lack_of_one():
+    found = declared("none", BASELINE, "copy-paste-2x", "perlin-1x")
+    assert found["primary"]["contrast"] == ["copy-paste-2x", BASELINE]
+    assert declared("none", BASELINE)["primary"]["contrast"] == ["none", BASELINE]
+
+
 def test_ours_is_compared_with_as_many_pasted_defects_where_both_are_tried():
     assert declared(*QUICK)["secondary"][0] == ["nas-text-1x", "copy-paste-1x"]
     assert declared(BASELINE, "copy-paste-1x", "nas-text-2x")["secondary"] == [
