@@ -2,7 +2,8 @@
 
 A handful of training masks, mirrored, turned and scaled, is still a handful of outlines, and a
 detector learns them by heart. Bent ones keep the class's character (a crack stays a line, a hole a
-blob) and never come twice.
+blob) and never come twice. Their outlines are smooth: the stairs of a mask that was painted by
+hand, and then turned, scaled and bent, would be drawn as the defect's own edge.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from aliaug_edge.crops import Window
 
@@ -21,6 +22,7 @@ AMPLITUDE = 0.1  # of `_size`: the farthest that a knot moves, either way
 ASPECT = 1.3  # at most so much longer one way and shorter the other
 SUBPIXELS = (-0.25, 0.25)  # a mask is read at four points per pixel, so that thin lines survive
 CALM = 0.25  # of the longer side: from an anchored border on the field grows over so much
+BLUR = (1, 4, 6, 4, 1)  # a standard deviation of one pixel, in whole numbers: exact everywhere
 
 UInt8 = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -58,7 +60,49 @@ def bent(shape: UInt8, bend: Bend, borders: str = "") -> UInt8:
     rows, cols = _origins(mask, box, bend, borders)
     points = [(rows + down, cols + right) for down in SUBPIXELS for right in SUBPIXELS]
     covered = np.max([_sampled(mask, *point) for point in points], axis=0)
-    return np.where(covered > 127, 255, 0).astype(np.uint8)
+    mask = np.zeros_like(mask)
+    inside = _inside(mask.shape, reach, borders)
+    mask[inside] = _smoothed(covered[inside] > 127)
+    return mask
+
+
+def _inside(shape_hw: tuple[int, ...], reach: int, borders: str) -> tuple[slice, slice]:
+    """All but what lies beyond `borders`, where a defect that they cut goes on as it was."""
+    down, right = (
+        slice(reach * (low in borders), length - reach * (high in borders))
+        for length, (low, high) in zip(shape_hw, ("tb", "lr"), strict=True)
+    )
+    return down, right
+
+
+def _smoothed(covered: NDArray[np.bool_]) -> UInt8:
+    """A mask of 0 and 255: what the blurred `covered` (h, w) fills by half, and, as they were, the
+    lines that are too thin for that."""
+    mask = np.where(covered, 255, 0).astype(np.uint8)
+    thick = _grown(_shrunk(mask))
+    beside = np.where(_grown(thick) > 0, 0, mask)  # a stair of one pixel is no line
+    thin = np.minimum(mask, _grown(beside))
+    return np.maximum(np.where(_blurred(covered) >= sum(BLUR) ** 2 / 2, 255, 0), thin)
+
+
+def _blurred(covered: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """`covered` (h, w) weighted by `BLUR` along both axes; at an end the end is repeated."""
+    soft = covered.astype(np.int32)
+    for axis in (0, 1):
+        ends = [(2, 2) if axis == which else (0, 0) for which in (0, 1)]
+        padded = np.moveaxis(np.pad(soft, ends, mode="edge"), axis, 0)
+        length = soft.shape[axis]
+        summed = sum(weight * padded[k : k + length] for k, weight in enumerate(BLUR))
+        soft = np.moveaxis(np.asarray(summed), 0, axis)
+    return soft
+
+
+def _grown(mask: UInt8) -> UInt8:
+    return np.asarray(Image.fromarray(mask).filter(ImageFilter.MaxFilter(3)))
+
+
+def _shrunk(mask: UInt8) -> UInt8:
+    return np.asarray(Image.fromarray(mask).filter(ImageFilter.MinFilter(3)))
 
 
 def _origins(mask: UInt8, box: Window, bend: Bend, borders: str) -> tuple[Floats, Floats]:

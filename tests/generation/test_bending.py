@@ -30,10 +30,45 @@ def bends(count: int) -> list[Bend]:
     return [drawn_bend(np.random.default_rng(seed)) for seed in range(count)]
 
 
-def test_a_bend_that_moves_nothing_changes_no_pixel():
+def test_a_bend_that_moves_nothing_rounds_corners_and_changes_nothing_else():
     shape = disc()
     mask = padded(shape)
-    assert np.array_equal(bent(shape, STILL), mask)
+    changed = np.argwhere(bent(shape, STILL) != mask)
+    assert len(changed) < 0.02 * np.count_nonzero(mask)
+    for y, x in changed:
+        around = mask[y - 1 : y + 2, x - 1 : x + 2]
+        assert 0 < np.count_nonzero(around) < 9, "only the outline may move"
+
+
+def test_the_stairs_of_an_outline_are_not_drawn():
+    shape = np.full((30, 40), 255, np.uint8)
+    shape[0] = np.where(np.arange(40) % 2, 255, 0)  # a saw along the upper edge
+    left = box_of(shape).left
+    upper = bent(shape, STILL)[:, left + 2 : left + 38].argmax(axis=0)
+    assert len(set(upper.tolist())) == 1
+
+
+@pytest.mark.parametrize("shape_hw", [(1, 30), (2, 30), (30, 1), (30, 2), (2, 2)])
+def test_lines_too_thin_for_a_smooth_outline_stay_as_they_are(shape_hw):
+    shape = np.full(shape_hw, 255, np.uint8)
+    assert np.array_equal(bent(shape, STILL), padded(shape))
+
+
+def test_a_thin_line_does_not_come_off_the_blob_that_it_leaves():
+    shape = np.zeros((41, 100), np.uint8)
+    shape[:, :41] = disc()
+    shape[20, 40:] = 255
+    for bend in (STILL, *bends(20)):
+        assert len(components(bent(shape, bend))) == 1
+
+
+@pytest.mark.parametrize("borders", ["t", "b", "l", "r", "tl", "br"])
+def test_at_a_border_the_outline_is_cut_and_not_rounded(borders):
+    shape = np.full((30, 24), 255, np.uint8)
+    found, mask = bent(shape, STILL, borders), padded(shape)
+    corners = {"t": "tl tr", "b": "bl br", "l": "tl bl", "r": "tr br"}
+    rounded = {"tl", "tr", "bl", "br"}.difference(*(corners[b].split() for b in borders))
+    assert np.count_nonzero(found != mask) == len(rounded)
 
 
 @pytest.mark.parametrize("bend", bends(20))
