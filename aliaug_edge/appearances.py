@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from aliaug_edge import files
 
 FILE = "appearances.json"
-NUMBERS = 5
+NUMBERS = 7
 STREAM = 2  # of a seed's random numbers; the noises have 0 and 1
 NEAR = 0.12  # severities this far apart are hardly the same
 ALTERED = 0.25  # of the class's own spread
@@ -64,7 +64,13 @@ def from_text(text: str, classes: Sequence[str]) -> Appearances:
     document = json.loads(text)
     found = {}
     for name in classes:
-        rows = np.array(document[name], dtype=np.float32).reshape(-1, 1 + NUMBERS)
+        rows = np.array(document[name], dtype=np.float32)
+        if rows.size and rows.shape[1:] != (1 + NUMBERS,):
+            raise ValueError(
+                f"appearances of {name} have rows of {rows[0].size} numbers, this release reads "
+                f"{1 + NUMBERS}"
+            )
+        rows = rows.reshape(-1, 1 + NUMBERS)
         if not np.isfinite(rows).all():
             raise ValueError(f"appearances of {name} hold non-finite numbers")
         found[name] = rows

@@ -17,7 +17,7 @@ Shapes, with B the batch and h, w = H/8, W/8:
     noise             (B, 4, h, w)   float32, standard normal
     grain             (B, 1, H, W)   float32, standard normal: the noise that becomes texture
     severity          (B, 1)         float32 in [0, 1]
-    appearance        (B, 5)         float32: `aliaug_edge.model.appearance`
+    appearance        (B, 7)         float32: `aliaug_edge.model.appearance`
     prompt_embeds     (B, 77, D)     float32
     latent, denoised, mask_latent    (B, 4, h, w)
     tap_i, mask_tap_i                activations before the encoder's i-th down block

@@ -20,7 +20,7 @@ from aliaug_edge.mask_bank import Bank, unpack
 from aliaug_edge.quality import limits
 from aliaug_edge.tensors import TensorSpec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST = "bundle.json"
 PROMPTS = "prompts.npz"
 MASKS = "masks.npz"

@@ -47,7 +47,7 @@ class Scene:
 @dataclass(frozen=True)
 class Conditions:
     """What the classes feed: prompt embeddings (N, 77, D) float32, mask colours (N, 3) and the
-    appearances that each has learned (defects, 6)."""
+    appearances that each has learned (defects, 8)."""
 
     embeds: NDArray[np.float32]
     colours: NDArray[np.float32]

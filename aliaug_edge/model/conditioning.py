@@ -17,14 +17,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from aliaug_edge.model.appearance import FLOOR, LEVEL_GAIN
+from aliaug_edge.model.appearance import FLOOR, LEVEL_GAIN, rim_and_core
 
 Conditioning = Literal["paper", "full", "light"]
 CONDITIONINGS: tuple[str, ...] = get_args(Conditioning)
 IMAGE_CHANNELS = 3
 PAINT_CHANNELS = 3  # the mask painted with the class colour
-APPEARANCE = 5  # numbers (`model.appearance`); the last two are coarse and fine roughness
-ROUGH = -2
+APPEARANCE = 7  # numbers (`model.appearance`): levels, coarse and fine roughness, rim and core
+PLANES = 5  # of these are planes beside the taps and in `conv_in`; rim and core act by the tint
 GRAIN_CHANNELS = 1
 STRESS, GRAIN_GAIN = 4.0, 2.0  # their weights begin at zero, and learn faster from large inputs
 FINE_TAPS = 2
@@ -35,8 +35,8 @@ def unet_in_channels(conditioning: Conditioning, latent_channels: int) -> int:
     """Input width of the U-Net: z_t first, then the planes of `unet_planes`."""
     extra = {
         "paper": 0,
-        "full": 2 * latent_channels + 2 + APPEARANCE,
-        "light": latent_channels + PAINT_CHANNELS + 1 + APPEARANCE,
+        "full": 2 * latent_channels + 2 + PLANES,
+        "light": latent_channels + PAINT_CHANNELS + 1 + PLANES,
     }
     return latent_channels + extra[conditioning]
 
@@ -46,9 +46,9 @@ def skip_in_channels(conditioning: Conditioning, tap_channels: list[int]) -> lis
     if conditioning == "paper":
         return tap_channels
     if conditioning == "full":
-        extra = APPEARANCE + GRAIN_CHANNELS
+        extra = PLANES + GRAIN_CHANNELS
         return [*(2 * width + extra for width in tap_channels), IMAGE_CHANNELS]
-    extra = PAINT_CHANNELS + APPEARANCE + GRAIN_CHANNELS
+    extra = PAINT_CHANNELS + PLANES + GRAIN_CHANNELS
     return [*(width + extra for width in tap_channels), IMAGE_CHANNELS]
 
 
@@ -86,7 +86,7 @@ def unet_planes(
     if conditioning == "paper":
         return []
     coverage = F.avg_pool2d(mask, mask.shape[-1] // latent.shape[-1])
-    asked = coverage * torch.cat([severity, appearance], dim=1)[:, :, None, None]
+    asked = coverage * torch.cat([severity, appearance[:, :PLANES]], dim=1)[:, :, None, None]
     if conditioning == "light":
         return [latent, coverage * colour[:, :, None, None], asked]
     assert mask_latent is not None
@@ -111,7 +111,7 @@ def decoder_taps(
     else:
         painted = paint(mask, colour)
         placed = [_pooled(painted, level) for level in range(len(image_taps))]
-    asked = STRESS * appearance[:, :, None, None]
+    asked = STRESS * appearance[:, :PLANES, None, None]
     beside = [_pooled(mask, level) * asked for level in range(len(image_taps))]
     grains = _grains(mask, appearance, grain, len(image_taps))
     parts = zip(image_taps, placed, beside, grains, strict=True)
@@ -121,7 +121,7 @@ def decoder_taps(
 def _grains(mask: Tensor, appearance: Tensor, grain: Tensor, levels: int) -> list[Tensor]:
     """White noise under the mask for each tap, of the asked roughness at any resolution: the fine
     one in the two fine taps, the coarse one in the others."""
-    coarse, fine = (appearance[:, ROUGH:, None, None] / 2).exp().split(1, dim=1)
+    coarse, fine = (appearance[:, IMAGE_CHANNELS:PLANES, None, None] / 2).exp().split(1, dim=1)
     noise = GRAIN_GAIN * grain * mask
     return [
         _pooled(noise, level) * 2**level * (fine if level < FINE_TAPS else coarse)
@@ -135,11 +135,19 @@ def _pooled(plane: Tensor, level: int) -> Tensor:
 
 
 def tinted(image: Tensor, mask: Tensor, appearance: Tensor) -> Tensor:
-    """`image` with the levels under the mask multiplied as the appearance asks: what the decoder
-    starts from, so that it has to draw structure and not to find the brightness."""
-    ratio = (appearance[:, :IMAGE_CHANNELS, None, None] / LEVEL_GAIN).exp()
+    """`image` with the levels under the mask, in its rim and in its core multiplied as the
+    appearance asks, blurred over three pixels as an outline in a photo is: what the decoder starts
+    from, so that it has to draw structure and not to find the brightness."""
+    asked = appearance[:, :, None, None]
+    rim, core = rim_and_core(mask)
+    sharp = (
+        mask * asked[:, :IMAGE_CHANNELS]
+        + rim * asked[:, PLANES : PLANES + 1]
+        + core * asked[:, PLANES + 1 :]
+    )
+    change = F.avg_pool2d(sharp, SOFTENED, stride=1, padding=SOFTENED // 2, count_include_pad=False)
     level = (image + 1) / 2 + FLOOR
-    return image + 2 * mask * level * (ratio - 1)
+    return image + 2 * level * ((change / LEVEL_GAIN).exp() - 1)
 
 
 def composed(conditioning: Conditioning, image: Tensor, drawn: Tensor, mask: Tensor) -> Tensor:

@@ -123,7 +123,7 @@ def train_step(
 
 
 def real_looks(batch: Batch) -> Tensor:
-    """The appearance (B, 5) of the batch's real defects: what the generator is asked for."""
+    """The appearance (B, 7) of the batch's real defects: what the generator is asked for."""
     with torch.no_grad():
         return appearance_of(batch.real, batch.real_mask)
 

@@ -1,4 +1,4 @@
-"""The five numbers: what they measure, and that nothing about a mask makes them useless."""
+"""The seven numbers: what they measure, and that nothing about a mask makes them useless."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from aliaug_edge.model.appearance import FLOOR, LEVEL_GAIN, LIMIT, appearance_of
-from aliaug_edge.model.conditioning import APPEARANCE, tinted
+from aliaug_edge.model.appearance import BAND, FLOOR, LEVEL_GAIN, LIMIT, appearance_of, rim_and_core
+from aliaug_edge.model.conditioning import APPEARANCE, PLANES, tinted
 
 
 def square(side: int = 16) -> Tensor:
@@ -73,10 +73,64 @@ def test_a_mask_that_covers_all_or_nothing_gives_finite_numbers(value: float) ->
     assert image.grad.isfinite().all()
 
 
-def test_a_tint_gives_the_levels_that_are_asked_for() -> None:
+def test_rim_and_core_part_what_is_wide_and_leave_lines_alone() -> None:
+    mask = square(16)
+    mask[..., 60, :] = 1  # a line
+    rim, core = rim_and_core(mask)
+    assert core.sum() == (16 - 2 * BAND) ** 2
+    assert torch.equal(rim + core, square(16))
+    assert not rim_and_core(torch.zeros(1, 1, 64, 64))[0].any()
+
+
+def test_where_the_image_cuts_a_defect_there_is_no_rim() -> None:
+    mask = torch.zeros(1, 1, 64, 64)
+    mask[..., :20, :] = 1
+    rim, core = rim_and_core(mask)
+    assert core[..., : 20 - BAND, :].all()
+    assert rim[..., 20 - BAND : 20, :].all()
+    assert rim.sum() + core.sum() == mask.sum()
+
+
+def test_a_dark_rim_around_a_light_core_is_measured_and_a_line_has_neither() -> None:
+    mask = square(16)
+    core = rim_and_core(mask)[1]
+    pit = painted(0.5, (0.2, 0.2, 0.2), mask) + 2 * 0.1 * core
+    rim_ratio, core_ratio = appearance_of(pit, mask)[0, PLANES:].tolist()
+    usual = 0.2 + 0.1 * float(core.sum() / mask.sum()) + FLOOR
+    assert rim_ratio == pytest.approx(LEVEL_GAIN * math.log((0.2 + FLOOR) / usual), abs=1e-3)
+    assert core_ratio == pytest.approx(LEVEL_GAIN * math.log((0.3 + FLOOR) / usual), abs=1e-3)
+    line = torch.zeros(1, 1, 64, 64)
+    line[..., 30:33, :] = 1
+    assert appearance_of(pit, line)[0, PLANES:].tolist() == [0.0, 0.0]
+
+
+def test_a_tint_gives_the_levels_that_are_asked_for_inside_and_nothing_outside() -> None:
     mask, good = square(), painted(0.5, (0.5, 0.5, 0.5), square())
-    asked = torch.tensor([[-1.2, 0.0, 0.7, 0.3, -0.2]])
-    dark = tinted(good, mask, asked)
-    assert torch.allclose(appearance_of(dark, mask)[:, :3], asked[:, :3], atol=1e-3)
-    assert torch.equal(dark * (1 - mask), good * (1 - mask))
+    asked = torch.tensor([[-1.2, 0.0, 0.7, 0.3, -0.2, 0.0, 0.0]])
+    level = (tinted(good, mask, asked)[0, :, 32, 32] + 1) / 2
+    expected = [(0.5 + FLOOR) * math.exp(x / LEVEL_GAIN) - FLOOR for x in asked[0, :3].tolist()]
+    assert level.tolist() == pytest.approx(expected, abs=1e-4)
+    beyond = square(20) == 0
+    change = tinted(good, mask, asked) - good
+    assert not (change * beyond).any()
     assert torch.equal(tinted(good, mask, torch.zeros(1, APPEARANCE)), good)
+
+
+def test_a_tint_has_the_soft_outline_of_a_photo() -> None:
+    mask, good = square(), painted(0.5, (0.5, 0.5, 0.5), square())
+    asked = torch.tensor([[-1.2, -1.2, -1.2, 0.0, 0.0, 0.0, 0.0]])
+    row = tinted(good, mask, asked)[0, 0, 32, 20:28]
+    assert (row.diff() <= 0).all()
+    assert int((row.diff() < 0).sum()) > 1, "a cut: from one pixel to the next"
+
+
+def test_a_tint_draws_the_rim_and_the_core_that_are_asked_for() -> None:
+    mask, good = square(), painted(0.5, (0.5, 0.5, 0.5), square())
+    asked = torch.tensor([[-1.0, -1.0, -1.0, 0.0, 0.0, -0.6, 0.3]])
+    plain = torch.cat([asked[:, :PLANES], torch.zeros(1, 2)], dim=1)
+    rim, _ = rim_and_core(mask)
+    shaped = tinted(good, mask, asked) - tinted(good, mask, plain)
+    assert (shaped * rim).sum() < 0 < (shaped[..., 32, 32]).sum()
+    found = appearance_of(tinted(good, mask, asked), mask)[0, PLANES:]
+    assert found[0] < -0.05
+    assert found[1] > 0.05

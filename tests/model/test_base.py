@@ -110,7 +110,7 @@ def test_appearances_come_back_and_a_base_without_any_has_none(
     base_dir: Path, tmp_path: Path
 ) -> None:
     assert load_base(str(base_dir)).appearances == {}
-    rows = np.array([[0.5, -1, -1, -0.75, 0.25, 0.125]], np.float32)
+    rows = np.array([[0.5, -1, -1, -0.75, 0.25, 0.125, 0.5, -0.5]], np.float32)
     save_base(replace(micro_base(), appearances={"pit": rows}), tmp_path / "base")
     loaded = load_base(str(tmp_path / "base"))
     assert list(loaded.appearances) == ["pit"]
