@@ -74,3 +74,11 @@ def test_what_is_written_is_read() -> None:
 def test_what_is_not_ours_is_refused(document: object) -> None:
     with pytest.raises((LookupError, TypeError, ValueError)):
         from_text(json.dumps(document), ["crack"])
+
+
+def test_rows_of_another_release_are_refused_with_both_widths() -> None:
+    old = json.dumps({"crack": learned(4)[:, :6].tolist()})
+    with pytest.raises(
+        ValueError, match=f"crack have rows of 6 numbers, this release reads {1 + NUMBERS}"
+    ):
+        from_text(old, ["crack"])

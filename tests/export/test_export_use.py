@@ -174,7 +174,7 @@ def test_a_base_with_convolutions_of_its_own_is_a_source(tmp_path: Path) -> None
 
 def test_a_base_gives_its_bundle_the_appearances_that_it_knows(tmp_path: Path) -> None:
     base = write_base(tmp_path / "own", conditioning="light")
-    known = np.array([[0.5, -1, -1, -1, 0.25, 0.125]], np.float32)
+    known = np.array([[0.5, -1, -1, -1, 0.25, 0.125, 0.5, -0.5]], np.float32)
     files.write_text(base / appearances.FILE, appearances.to_text({"chip": known, "pit": known}))
     found = base_source(str(base), tmp_path).appearances
     assert list(found) == list(DEFECT_CLASSES)  # a pit is not among the classes that it offers

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from aliaug_edge import crops
+from aliaug_edge.appearances import NUMBERS
 from aliaug_edge.data.reader import load_dataset
 from aliaug_edge.data.samples import Sample
 from aliaug_edge.errors import AliAugError, DataError
@@ -222,7 +223,7 @@ def test_every_spot_s_severity_and_appearance_are_learned(source: DefectSource) 
     assert list(learned) == list(source.classes)
     for name, rows in learned.items():
         spots = [defect.severity for defect in source.defects[name] for _ in defect.spots]
-        assert rows.shape == (len(spots), 6)
+        assert rows.shape == (len(spots), 1 + NUMBERS)
         assert rows[:, 0] == pytest.approx(spots)
         assert np.isfinite(rows).all()
         assert rows[:, 1:].std(axis=0).max() > 0
