@@ -240,7 +240,8 @@ def _load_appearances(folder: Path) -> looks.Appearances:
         return looks.from_text(text, list(json.loads(text)))
     except (OSError, LookupError, TypeError, ValueError) as error:
         raise AliAugError(
-            f"{path} cannot be read ({_first_line(error)}); copy the base again, whole, or pretrain it again if it is of an earlier release"
+            f"{path} cannot be read ({_first_line(error)}); copy the base again, whole, or, if it "
+            "is of an earlier release, pretrain it again"
         ) from error
 
 
