@@ -23,6 +23,7 @@ from aliaug_edge.training import parallel
 from aliaug_edge.training.loop import LoopSettings, run_loop
 from aliaug_edge.training.losses import LossWeights
 from aliaug_edge.training.pair_cache import pair_cache
+from aliaug_edge.training.precision import autocast_for
 from aliaug_edge.training.procedural_pairs import draw_batch, drawn_appearances
 from aliaug_edge.training.step import new_learner
 
@@ -111,7 +112,7 @@ def pretrain(settings: PretrainSettings, folder: Path, *, progress: bool = True)
         parameters,
         WEIGHTS,
         perceptual=None,
-        autocast=lambda: torch.autocast("cpu", torch.bfloat16),
+        autocast=autocast_for("auto", torch.device("cpu")),
         classes=len(DEFECT_CLASSES),
         label_head=torch.nn.Linear(base.vae.config.latent_channels, len(DEFECT_CLASSES)),
         sees_change=True,
