@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -22,6 +23,11 @@ def rooms() -> list[str]:
 @pytest.mark.parametrize("room", rooms())
 def test_the_architecture_names_every_room(room: str) -> None:
     assert f"`{room}`" in (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("package", sorted((ROOT / "aliaug_edge").rglob("__init__.py")))
+def test_every_package_says_what_it_is_for(package: Path) -> None:
+    assert ast.get_docstring(ast.parse(package.read_text(encoding="utf-8")))
 
 
 def test_the_list_of_decisions_is_complete_and_in_order() -> None:
