@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
 import pytest
+
+from aliaug_edge.evaluation.conditions import DEFAULT, all_conditions
 
 ROOT = Path(__file__).parents[1]
 DECISIONS = ROOT / "docs/decisions"
@@ -22,6 +25,26 @@ def rooms() -> list[str]:
 @pytest.mark.parametrize("room", rooms())
 def test_the_architecture_names_every_room(room: str) -> None:
     assert f"`{room}`" in (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("package", sorted((ROOT / "aliaug_edge").rglob("__init__.py")))
+def test_every_package_says_what_it_is_for(package: Path) -> None:
+    assert ast.get_docstring(ast.parse(package.read_text(encoding="utf-8")))
+
+
+def test_the_evaluation_guide_names_the_conditions_that_run_by_default() -> None:
+    text = (ROOT / "docs/evaluation.md").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"By default run (.*?)\. ", text, flags=re.DOTALL)
+    assert tuple(re.findall(r"`([^`]+)`", listed)) == DEFAULT
+
+
+def test_conditions_that_the_documents_and_the_help_name_are_there() -> None:
+    known = {condition.name for condition in all_conditions()}
+    guides = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in guides)
+    named = set(re.findall(r"`((?:copy-paste|perlin|cutpaste|nas|cas)-[a-z0-9.-]+)`", text))
+    assert len(named) > 5
+    assert named <= known
 
 
 def test_the_list_of_decisions_is_complete_and_in_order() -> None:

@@ -25,7 +25,11 @@ def evaluate(
     ] = None,
     classes: Annotated[str, typer.Option(help="Defect classes by comma; all if left out.")] = "",
     conditions: Annotated[
-        str, typer.Option(help="Conditions by comma; `all`; ten of them if left out.")
+        str,
+        typer.Option(
+            help="Conditions by comma, or `all`; if left out none, classic, copy-paste-1x, "
+            "copy-paste-2x, perlin-1x, cutpaste-1x, cas-text-1x, nas-text-1x, nas-text-2x."
+        ),
     ] = "",
     seeds: Annotated[int, typer.Option(help="Detectors per condition and fold.")] = 5,
     folds: Annotated[
@@ -42,7 +46,9 @@ def evaluate(
     longest: Annotated[int, typer.Option(help="Longer side that detectors see, in pixels.")] = 640,
     workers: Annotated[int, typer.Option(help="Processes; 0: one per core, as memory allows.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    quick: Annotated[bool, typer.Option(help="Minutes instead of hours; decides nothing.")] = False,
+    quick: Annotated[
+        bool, typer.Option(help="Minutes: one fold and seed, short trainings; decides nothing.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Compare detectors trained with and without made defects, on held-out real ones. Hours.

@@ -15,7 +15,7 @@ from aliaug_edge import imaging
 from aliaug_edge.data.check_report import QUANTILES, CheckReport, ClassReport
 from aliaug_edge.data.leftovers import leftovers
 from aliaug_edge.data.load import pair_faults
-from aliaug_edge.data.notes import dim_notes
+from aliaug_edge.data.notes import dim_notes, few_notes
 from aliaug_edge.data.reader import read_dataset
 from aliaug_edge.data.samples import GOOD, Dataset, Sample
 from aliaug_edge.data.splits import TEST, TRAIN
@@ -144,6 +144,7 @@ def _report(
         problems=tuple(dict.fromkeys((*dataset.problems, *faults, *leaks, *marked))),
         notes=(
             *dataset.notes,
+            *few_notes(dataset),
             *unread,
             *dim_notes(p for f in findings for p in f.peaks),
             *repeats,

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from aliaug_edge import imaging
 from aliaug_edge.data.leftovers import leftovers
 from aliaug_edge.data.samples import Dataset
+from aliaug_edge.data.splits import TRAIN
 from aliaug_edge.errors import DataError
 
 TWELVE_BIT = 4096
+FEW = 10  # photos of a class; the method was made for 20 and more
 MOST_SAID = 8
 
 
 def data_notes(dataset: Dataset) -> list[str]:
-    """The readers' notes, those about files that are never read, and about photos that come out
-    nearly black; paths are relative to the data folder.
+    """The readers' notes, those about classes with few photos, about files that are never read, and
+    about photos that come out nearly black; paths are relative to the data folder.
 
     Raises:
         DataError: a folder below the data folder cannot be read.
@@ -28,7 +31,7 @@ def data_notes(dataset: Dataset) -> list[str]:
         with contextlib.suppress(DataError):  # whoever needs the photo says so
             if (peak := imaging.sixteen_bit_peak(path)) is not None:
                 peaks.append((path, peak))
-    notes = [*dataset.notes, *unread, *dim_notes(peaks)]
+    notes = [*dataset.notes, *few_notes(dataset), *unread, *dim_notes(peaks)]
     return [note.replace(f"{dataset.root}/", "") for note in notes]
 
 
@@ -38,6 +41,16 @@ def say_notes(notes: list[str], root: Path, say: Callable[[str], None]) -> None:
         say(f"note: {note}")
     if (more := len(notes) - MOST_SAID) > 0:
         say(f"note: and {more} more; `ali-aug data check {root}` shows everything")
+
+
+def few_notes(dataset: Dataset) -> list[str]:
+    """A note about each class of `dataset` with fewer than `FEW` defects to learn from."""
+    counts = Counter(sample.defect_class for sample in dataset.defects(TRAIN))
+    return [
+        f"the class {name} has only {count} defect{'s' * (count > 1)} to learn from"
+        for name, count in sorted(counts.items())
+        if count < FEW
+    ]
 
 
 def dim_notes(peaks: Iterable[tuple[Path, int]]) -> list[str]:

@@ -10,8 +10,6 @@ from aliaug_edge.data.samples import GOOD, Dataset, Problem, Sample, problems_of
 from aliaug_edge.data.splits import TRAIN
 from aliaug_edge.errors import DataError
 
-FEW = 10
-
 
 def finish(
     root: Path,
@@ -23,8 +21,7 @@ def finish(
     """The data set in a fixed order, with what its samples say about themselves.
 
     Adds as problems: groups that cross the splits, classes that have nothing to learn from, no
-    defects at all. Adds as notes: classes with fewer than `FEW` defects to learn from, no good
-    photos.
+    defects at all. Adds as a note that there are no good photos.
     """
     more_problems = problems_of(None, crossing_groups(samples))
     more_notes = []
@@ -32,11 +29,8 @@ def finish(
     if not classes:
         more_problems.append(Problem(f"{root} holds no defect with a mask"))
     for name in classes:
-        count = sum(s.defect_class == name and s.split == TRAIN for s in samples)
-        if count == 0:
+        if not any(s.defect_class == name and s.split == TRAIN for s in samples):
             more_problems.append(Problem(f"the class {name} has no training masks", name))
-        elif count < FEW:
-            more_notes.append(f"the class {name} has only {count} defects to learn from")
     if all(s.defect_class != GOOD and s.good_path is None for s in samples):
         more_notes.append("there are no good photos")
     ordered = sorted(samples, key=lambda s: (s.split, s.defect_class, s.image_path))

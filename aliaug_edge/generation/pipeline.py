@@ -85,7 +85,8 @@ def engine_for(
 
 
 class Pipeline:
-    """Runs a bundle's fused generator. A context manager; `engine_s` sums the time inside it.
+    """Runs a bundle's generator, fused or, on TensorRT, in its stages. A context manager;
+    `engine_s` sums the time inside it.
 
     Threads may share it; how far they get into the engine together is the runner's to say. A fixed
     `batch` lets the engine optimise for it, and every call must then have it.

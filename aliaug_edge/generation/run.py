@@ -29,7 +29,8 @@ from aliaug_edge.generation.sample import Job, Result, prepare, produce, write_s
 from aliaug_edge.generation.summary import Summary, summarise
 from aliaug_edge.lock import exclusive
 
-WORKERS = 3  # threads: one in the engine, two around it, where most work releases the GIL
+# Threads: one in the engine (on TensorRT two), the others around it, mostly without the GIL.
+WORKERS = 3
 AHEAD = 6  # requests begun or waiting; the bound keeps memory flat
 TENSORRT = tuple(
     f"tensorrt{kind}{cuda}" for kind in ("", "-lean") for cuda in ("", "-cu12", "-cu13")

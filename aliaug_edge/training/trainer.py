@@ -70,7 +70,8 @@ def train(
 
     The folder ends with `config.json`, `base.json` (which weights it started from),
     `classes.json`, `adapters/{unet,vae}` in PEFT's format, `conditioning.safetensors`, `masks.npz`
-    (shapes for placement), `backdrop.json` (how parts stand out in its photos),
+    (shapes for placement), `appearances.json` (what its defects look like), `backdrop.json` (how
+    parts stand out in its photos), `quality.json` (what its defects allow),
     `training_photos.npz` (fingerprints of what it learned from), `scenes/` (photos for parity),
     `metrics.jsonl`, `samples/`.
 

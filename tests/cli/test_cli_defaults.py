@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
 from aliaug_edge.cli.evaluate import evaluate
 from aliaug_edge.cli.generate import generate
 from aliaug_edge.cli.train import pretrain, train
+from aliaug_edge.evaluation.conditions import DEFAULT
 from aliaug_edge.evaluation.protocol import EvaluationSettings
 from aliaug_edge.generation.request import RunSettings
 from aliaug_edge.training.config import TrainConfig
@@ -52,3 +54,9 @@ def test_a_command_and_its_library_call_have_the_same_defaults(
     shared = (options.keys() & fields.keys()) - OTHER_FORM[command]
     assert len(shared) >= 5
     assert {n: options[n] for n in shared} == {n: fields[n] for n in shared}
+
+
+def test_the_help_of_evaluate_names_the_conditions_that_run_by_default() -> None:
+    (option,) = get_type_hints(evaluate, include_extras=True)["conditions"].__metadata__
+    (listed,) = re.findall(r"if left out (.*)\.$", option.help)
+    assert tuple(listed.split(", ")) == DEFAULT

@@ -27,7 +27,7 @@ def test_names_are_unique_and_fit_folders():
     assert all(set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789.-") for name in names)
 
 
-def test_the_default_has_all_kinds_and_about_ten():
+def test_the_default_has_all_kinds_and_no_more_than_ten():
     chosen = chosen_conditions(DEFAULT)
     assert 8 <= len(chosen) <= 10
     assert {c.pool for c in chosen} == {"none", "copy-paste", "perlin", "cutpaste", "generated"}

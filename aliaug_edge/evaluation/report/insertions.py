@@ -22,7 +22,8 @@ def rejected_path(out: Path, fold: int, carrier: str) -> Path:
 def insertion_rows(out: Path, folds: int) -> list[dict[str, Any]]:
     """A row per generator that has made its pool: `asked`, `kept`, and rejected ones by signature.
 
-    Where none passed the limits, all were kept: `kept` is `asked`, for all that was rejected.
+    `kept` counts those too that the limits rejected and a class was filled up with, so it and the
+    rejected may add up to more than `asked`.
 
     Raises:
         DataError: a file of it is not what was written there.
