@@ -77,12 +77,12 @@ def nvidia_libraries() -> list[Path]:
     """The `lib` folders of NVIDIA's wheels (nvidia/cu13/lib and the like) in every site folder but
     ONNX Runtime's own, the only one that it looks into. Of equal ones the first on the path."""
     spec, runtime = importlib.util.find_spec("nvidia"), onnxruntime_dir()
-    homes = [Path(home) for home in (spec and spec.submodule_search_locations) or ()]
+    homes = [Path(home).absolute() for home in (spec and spec.submodule_search_locations) or ()]
     found: dict[Path, Path] = {}
     for home in homes:
-        for folder in sorted(home.glob("*/lib")):
+        for folder in filter(Path.is_dir, sorted(home.glob("*/lib"))):
             found.setdefault(folder.relative_to(home), folder)
-    own = runtime.parent if runtime is not None else None
+    own = runtime.absolute().parent if runtime is not None else None
     return [folder for folder in found.values() if folder.parents[2] != own]
 
 
