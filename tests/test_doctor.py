@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import subprocess
@@ -16,7 +17,11 @@ from aliaug_edge.cli.doctor import doctor
 from aliaug_edge.cli.require import require
 from aliaug_edge.doctor import doctor_report, doctor_text
 from aliaug_edge.doctor.hardware import cpu_name, memory_bytes
-from aliaug_edge.engines.installed import onnxruntime_fault, onnxruntime_has_cuda
+from aliaug_edge.engines.installed import (
+    nvidia_libraries,
+    onnxruntime_fault,
+    onnxruntime_has_cuda,
+)
 from aliaug_edge.errors import MissingDependencyError
 from aliaug_edge.extras import EXPORT, EXPORT_EXTRAS, TRAIN, TRAIN_EXTRAS
 
@@ -96,6 +101,35 @@ def test_a_missing_engine_is_a_problem_with_its_install_line(site: Path) -> None
         "pip install 'aliaug-edge[train,export,cpu]'"
     )
     assert "run: pip install 'aliaug-edge[cpu]'" in doctor_text(report)
+
+
+def test_wheels_in_site_folders_of_their_own_leave_each_other_whole(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine that came with one of them, where the other was put before it on the path."""
+    ours, theirs = site / "ours", site / "theirs"
+    monkeypatch.setattr(sys, "path", [str(ours), str(theirs)])
+    for folder, name, cuda in ((ours, "onnxruntime-gpu", True), (theirs, "onnxruntime", False)):
+        add_distribution(folder, name, "1.31.1")
+        add_onnxruntime_folder(folder, init='__version__ = "1.31.1"\n', cuda=cuda)
+    assert onnxruntime_fault() is None
+    assert onnxruntime_has_cuda()
+    add_distribution(ours, "onnxruntime", "1.32.0")
+    fault = onnxruntime_fault()
+    assert fault is not None and "overwrite each other's files" in fault.reason
+
+
+def test_nvidias_libraries_are_found_in_other_site_folders_than_onnxruntimes(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert nvidia_libraries() == []
+    ours, theirs, last = site / "ours", site / "theirs", site / "last"
+    monkeypatch.setattr(sys, "path", [str(folder) for folder in (ours, theirs, last)])
+    importlib.invalidate_caches()
+    add_onnxruntime_folder(ours, init='__version__ = "1.31.1"\n', cuda=True)
+    for home, part in ((ours, "cudnn"), (theirs, "cudnn"), (theirs, "cu13"), (last, "cu13")):
+        (home / "nvidia" / part / "lib").mkdir(parents=True)
+    assert nvidia_libraries() == [theirs / "nvidia/cu13/lib"]
 
 
 @pytest.mark.parametrize("init", [None, "", "raise ImportError"])

@@ -35,11 +35,12 @@ def onnxruntime_fault() -> Fault | None:
     """Why ONNX Runtime cannot be used here, None where it can.
 
     Its two wheels write the same package folder: the later install overwrites the earlier one, and
-    removing either leaves a folder that can be imported and holds nothing.
+    removing either leaves a folder that can be imported and holds nothing. In site folders of their
+    own both are whole, and the first on the path is taken.
     """
     cpu, gpu = version_of("onnxruntime"), version_of("onnxruntime-gpu")
     folder = onnxruntime_dir()
-    if cpu and gpu:
+    if cpu and gpu and _site_of("onnxruntime") == _site_of("onnxruntime-gpu"):
         return Fault(
             f"onnxruntime {cpu} and onnxruntime-gpu {gpu} are both installed and overwrite each "
             "other's files",
@@ -70,6 +71,24 @@ def onnxruntime_dir() -> Path | None:
     if spec is None or not spec.submodule_search_locations:
         return None
     return Path(next(iter(spec.submodule_search_locations)))
+
+
+def nvidia_libraries() -> list[Path]:
+    """The `lib` folders of NVIDIA's wheels (nvidia/cu13/lib and the like) in every site folder but
+    ONNX Runtime's own, the only one that it looks into. Of equal ones the first on the path."""
+    spec, runtime = importlib.util.find_spec("nvidia"), onnxruntime_dir()
+    homes = [Path(home).absolute() for home in (spec and spec.submodule_search_locations) or ()]
+    found: dict[Path, Path] = {}
+    for home in homes:
+        for folder in filter(Path.is_dir, sorted(home.glob("*/lib"))):
+            found.setdefault(folder.relative_to(home), folder)
+    own = runtime.absolute().parent if runtime is not None else None
+    return [folder for folder in found.values() if folder.parents[2] != own]
+
+
+def _site_of(distribution: str) -> Path:
+    """The site folder that a distribution was installed into."""
+    return Path(str(importlib.metadata.distribution(distribution).locate_file(""))).resolve()
 
 
 def _defines_version(path: Path) -> bool:

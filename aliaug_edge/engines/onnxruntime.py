@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,7 +18,7 @@ from aliaug_edge.bundle import GraphSpec
 from aliaug_edge.engines.base import require_entered
 from aliaug_edge.engines.binding import Bound
 from aliaug_edge.engines.gpu import probe_gpus
-from aliaug_edge.engines.installed import CUDA_REINSTALL, onnxruntime_fault
+from aliaug_edge.engines.installed import CUDA_REINSTALL, nvidia_libraries, onnxruntime_fault
 from aliaug_edge.engines.origin import first_broken_node
 from aliaug_edge.engines.providers import CPU, GPU_PROVIDERS, LIBRARIES, TITLES, gpu_providers
 from aliaug_edge.engines.shapes import bind_specs, bound_names, free_dimensions, may_agree
@@ -48,8 +49,9 @@ class OnnxRuntimeEngine:
     without them they stay free. `threads` is for the CPU; see `thread_count`.
 
     On a GPU inputs and outputs are bound to the device, and a run of fixed size is a CUDA graph
-    where `cuda_graph` allows it and ONNX Runtime can capture it. `cache_dir` keeps what the
-    TensorRT provider builds; `fp16` lets that provider use the halves that the graph holds.
+    where `cuda_graph` allows it and ONNX Runtime can capture it, which it does at the first run.
+    `cache_dir` keeps what the TensorRT provider builds; `fp16` lets that provider use the halves
+    that the graph holds.
 
     Raises:
         MissingDependencyError: ONNX Runtime is not installed.
@@ -91,6 +93,7 @@ class OnnxRuntimeEngine:
             raise _gpu_error(self._wanted, self._no_gpu)
         self._session: Any = None
         self._bound: Bound | None = None
+        self._captured = False
         self.uncaptured = (
             ""  # why a GPU's runs are not replayed as a CUDA graph, where one was asked for
         )
@@ -122,6 +125,7 @@ class OnnxRuntimeEngine:
         self._check_session(session)
         self._session = session
         self._vouch()
+        self._captured = False
         self._run_options = self._runtime.RunOptions()
         if self._device != "cpu":
             self._bound = Bound(self._runtime, session, "cuda", self._outputs)
@@ -151,7 +155,7 @@ class OnnxRuntimeEngine:
         check_feeds(self.name, self._inputs, feeds)
         with self._failures():
             if self._bound is not None:
-                made = self._bound.run(feeds)
+                made = self._run_bound(feeds)
                 return {name: np.array(value.numpy()) for name, value in made.items()}
             names = [tensor.name for tensor in self._outputs]
             made = self._session.run(names, dict(feeds), self._run_options)
@@ -234,6 +238,22 @@ class OnnxRuntimeEngine:
             self.uncaptured = _one_line(error)
             return None
 
+    def _run_bound(self, feeds: Mapping[str, Any]) -> dict[str, Any]:
+        """A run on the GPU; where the first one fails while it is captured, kernel by kernel."""
+        assert self._bound is not None
+        if self._cuda_graph and not self._captured:
+            try:
+                made = self._bound.run(feeds)
+            except Exception as error:  # the same without a graph says what is wrong, if more is
+                self._cuda_graph, self.uncaptured = False, _one_line(error)
+            else:
+                self._captured = True
+                return made
+            self._session = self._bound = None  # what they hold is needed by those that follow
+            self._session = self._new_session(self._providers(captured=False))
+            self._bound = Bound(self._runtime, self._session, "cuda", self._outputs)
+        return self._bound.run(feeds)
+
     def _providers(self, *, captured: bool) -> list[Any]:
         return gpu_providers(self._wanted, self._cache_dir, fp16=self._fp16, captured=captured)
 
@@ -295,13 +315,22 @@ def _import_onnxruntime() -> Any:
 
 def _no_gpu(runtime: Any, wanted: str) -> str | None:
     """Why a GPU provider cannot be used, as far as can be known before a session exists."""
-    if GPU_PROVIDERS[wanted] not in runtime.get_available_providers():
-        return f"the installed onnxruntime has no {TITLES[wanted]} provider"
     problem = probe_gpus().problem
     if problem is None and hasattr(runtime, "preload_dlls"):
-        with contextlib.redirect_stdout(sys.stderr):  # it reports by print
-            runtime.preload_dlls()
+        _load_libraries(runtime)  # first: a provider that is a plugin is listed once it has them
+    if GPU_PROVIDERS[wanted] not in runtime.get_available_providers():
+        return f"the installed onnxruntime has no {TITLES[wanted]} provider"
     return problem
+
+
+def _load_libraries(runtime: Any) -> None:
+    """CUDA's and cuDNN's, as pip brought them. The runtime finds those beside its own package; what
+    other site folders hold is named to it folder by folder, each of which has only some."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        for folder in nvidia_libraries():
+            runtime.preload_dlls(directory=str(folder))
+    with contextlib.redirect_stdout(sys.stderr):  # it reports by print what is still missing
+        runtime.preload_dlls()
 
 
 def _gpu_error(wanted: str, reason: str) -> AliAugError:

@@ -108,6 +108,7 @@ class Pipeline:
         self._engines: list[Engine] = []  # entered; sizes may share one
         self._stack = contextlib.ExitStack()
         self._turn = threading.Lock()
+        self._engine_turn = threading.Lock()  # of opening one, and of running one on arrays
 
     def __enter__(self) -> Pipeline:
         return self
@@ -194,7 +195,8 @@ class Pipeline:
         with self._turn:
             if size_hw not in self._runners:
                 engine = self._engine(size_hw)
-                runner = open_runner(engine, size_hw, self._batch, self._clock)
+                clock, turn = self._clock, self._engine_turn
+                runner = open_runner(engine, size_hw, self._batch, clock, turn)
                 self._runners[size_hw] = self._stack.enter_context(runner)
             return self._runners[size_hw]
 
@@ -203,7 +205,8 @@ class Pipeline:
         opened = engine_for(self.bundle, self._choice, size_hw, self._batch, self._threads)
         engine = shared(opened, self._engines)
         if engine is None:
-            engine = self._stack.enter_context(opened)
+            with self._engine_turn:
+                engine = self._stack.enter_context(opened)
             self._engines.append(engine)
             self._choice = engine.name  # auto decides once, for all sizes
         return engine

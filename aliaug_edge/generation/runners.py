@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from types import TracebackType
@@ -26,6 +27,7 @@ from aliaug_edge.engines.cuda_errors import KernelError
 from aliaug_edge.engines.jobs import Pasted, PasteJob
 from aliaug_edge.engines.select import TENSORRT
 from aliaug_edge.errors import AliAugError
+from aliaug_edge.tensors import Arrays
 
 if TYPE_CHECKING:
     from aliaug_edge.engines.paste import PastePipeline
@@ -108,12 +110,19 @@ class Runner(Protocol):
 
 
 class ArrayRunner:
-    """Any engine: all jobs in one call of `infer`, one thread at a time."""
+    """Any engine: all jobs in one call of `infer`, in `thread` alone and with `turn` held.
 
-    def __init__(self, engine: Engine, clock: BusyClock) -> None:
+    The engine has threads of its own; and ONNX Runtime replays a CUDA graph in no other thread than
+    captured it, while every other one must leave the GPU alone as long as it captures.
+    """
+
+    def __init__(
+        self, engine: Engine, clock: BusyClock, thread: Executor, turn: threading.Lock
+    ) -> None:
         self._engine = engine
         self._clock = clock
-        self._turn = threading.Lock()  # the engine has threads of its own
+        self._thread = thread
+        self._turn = turn
 
     @property
     def name(self) -> str:
@@ -133,12 +142,15 @@ class ArrayRunner:
             **{n: np.stack([job.conditions[n] for job in jobs]) for n in jobs[0].conditions},
         }
         feeds = {spec.name: known[spec.name] for spec in self._engine.inputs}
-        with self._turn, self._clock:
-            outputs = self._engine.infer(feeds)
+        outputs = self._thread.submit(self._infer, feeds).result()
         generated: NDArray[np.float32] = outputs["generated"].astype(np.float32, copy=False)
         if not np.isfinite(generated).all():
             raise NonFiniteError(subject, "output generated", partial(self._culprit, feeds))
         return [Answer(raw) for raw in np.ascontiguousarray(generated.transpose(0, 2, 3, 1))]
+
+    def _infer(self, feeds: Mapping[str, NDArray[Any]]) -> Arrays:
+        with self._turn, self._clock:
+            return self._engine.infer(feeds)
 
     def _culprit(self, feeds: Mapping[str, NDArray[Any]]) -> str:
         return self._engine.culprit(feeds) if isinstance(self._engine, Tracing) else ""
@@ -192,13 +204,19 @@ def shared(opened: Engine, entered: Iterable[Engine]) -> Engine | None:
 
 @contextlib.contextmanager
 def open_runner(
-    engine: Engine, size_hw: tuple[int, int], batch: int | None, clock: BusyClock
+    engine: Engine,
+    size_hw: tuple[int, int],
+    batch: int | None,
+    clock: BusyClock,
+    turn: threading.Lock,
 ) -> Iterator[Runner]:
-    """The runner for an engine that is entered, at `size_hw` and, where it is not free, `batch`."""
+    """The runner for an engine that is entered, at `size_hw` and, where it is not free, `batch`.
+    Whoever opens another engine meanwhile holds `turn`."""
     with contextlib.ExitStack() as stack:
         pipeline = _paste_pipeline(stack, engine, size_hw, batch or 1)
         if pipeline is None:
-            yield ArrayRunner(engine, clock)
+            thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="engine"))
+            yield ArrayRunner(engine, clock, thread, turn)
         else:
             yield DeviceRunner(engine, pipeline, batch or 1, clock)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import faulthandler
+import json
 import os
 import shutil
 import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,7 @@ def main() -> int:
     if problem is not None:
         print(f"no GPU to measure: {problem} (--cpu runs the script in small)", file=sys.stderr)
         return 1
+    faulthandler.enable()  # a library that crashes is named by the part that called it
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     # A shell has it ignored in the background; builds would inherit that, and not be stopped.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -119,7 +122,7 @@ def _run(budget: Budget, settings: Settings, results: dict[str, Any]) -> None:
         keeps = FIRST_KEEPS_S if first else NEXT_KEEPS_S
         _build(budget, settings, subject, size, 1, keeps)
         if first and turbo is not None:
-            results["correctness"] += correctness.check(budget, settings, turbo, size)
+            _keep(budget, results, "correctness", correctness.check(budget, settings, turbo, size))
         _measure(budget, settings, subject, size, results)
     _rest(budget, settings, subject, results)
 
@@ -142,7 +145,7 @@ def _tiny_and_turbo(
             what = f"TensorRT engines of tiny at {TINY_SIDE} px, batch 1"
             budget.attempt(what, lambda: processes.finish(building, limit), limit)
     if tiny is not None:
-        results["correctness"] += correctness.check(budget, settings, tiny, TINY_SIDE)
+        _keep(budget, results, "correctness", correctness.check(budget, settings, tiny, TINY_SIDE))
     return turbo
 
 
@@ -152,14 +155,13 @@ def _measure(
     """Batch 1 at a size: engines in turns, uint8 to uint8; memory at the first size."""
     bundle = subject.bundle
     budget.say(f"taking turns at {size} px, batch 1")
-    results["speed"] += speed.measure(
-        budget, settings, subject, size, 1, TURNS_S, keeps=AFTER_TURNS_S
-    )
+    rows = speed.measure(budget, settings, subject, size, 1, TURNS_S, keeps=AFTER_TURNS_S)
+    _keep(budget, results, "speed", rows)
     if not settings.cpu:
         row = budget.attempt(
             f"uint8 to uint8 at {size}", lambda: overlap.paste(settings, bundle, size), 60
         )
-        results["paste"] += [] if row is None else [row]
+        _keep(budget, results, "paste", [row])
     for name in settings.engines if size == settings.sizes[0] else ():
         limit = min(MEMORY_S, budget.left)
         row = budget.attempt(
@@ -167,7 +169,7 @@ def _measure(
             lambda n=name, s=limit: memory.in_a_process(bundle.root, n, size, s),
             limit,
         )
-        results["memory"] += [] if row is None else [row]
+        _keep(budget, results, "memory", [row])
 
 
 def _rest(budget: Budget, settings: Settings, subject: Subject, results: dict[str, Any]) -> None:
@@ -177,14 +179,26 @@ def _rest(budget: Budget, settings: Settings, subject: Subject, results: dict[st
         row = budget.attempt(
             f"generate with {name}", lambda n=name: overlap.generate(settings, bundle, n), 60
         )
-        results["generate"] += [] if row is None else [row]
+        _keep(budget, results, "generate", [row])
     results["prompt"] = budget.attempt(
         "the prompt encoder", lambda: speed.prompt_encoder(settings), 40
     )
     for batch in settings.batches[1:]:
         for size in settings.sizes:
             _build(budget, settings, subject, size, batch, BATCH_KEEPS_S)
-            results["speed"] += speed.measure(budget, settings, subject, size, batch, TURNS_S / 2)
+            rows = speed.measure(budget, settings, subject, size, batch, TURNS_S / 2)
+            _keep(budget, results, "speed", rows)
+
+
+def _keep(
+    budget: Budget, results: dict[str, Any], part: str, rows: Sequence[dict[str, Any] | None]
+) -> None:
+    """Add the `rows` that there are to a part of the results, and print them at once: a library
+    that crashes, as one on a GPU may, takes table and JSON line with it."""
+    for row in rows:
+        if row is not None:
+            results[part].append(row)
+            budget.say(f"  {part}: {json.dumps(row, sort_keys=True)}")
 
 
 def _build(

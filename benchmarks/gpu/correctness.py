@@ -73,7 +73,7 @@ def _images(settings: Settings, subject: Subject, name: str, side: int) -> dict[
 
 def _torch(settings: Settings, subject: Subject, own: Any) -> Runner:
     if subject.generator is None:
-        raise RuntimeError("torch or diffusers is not installed")
+        raise RuntimeError("torch or diffusers cannot be imported")
     import torch
 
     from . import models

@@ -111,7 +111,7 @@ def _open_all(
 
     forward = None
     if subject.generator is None:
-        budget.leave_out(f"torch {where}", "torch or diffusers is not installed")
+        budget.leave_out(f"torch {where}", "torch or diffusers cannot be imported")
     else:
         forward = budget.attempt(f"torch {where}", lambda: _half(settings, subject), OPEN_S)
     if forward is not None:

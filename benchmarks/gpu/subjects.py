@@ -29,7 +29,7 @@ LIBRARIES = (
 
 @dataclass(frozen=True)
 class Subject:
-    """A bundle; `generator` is its torch model in FP32, None where torch is not installed."""
+    """A bundle; `generator` is its torch model in FP32, None where torch cannot be imported."""
 
     name: str
     bundle: Bundle
@@ -56,7 +56,7 @@ def tiny(settings: Settings) -> Subject:
     bundle = shipped(settings)
     try:
         from aliaug_edge.model.base import generator_from, load_base
-    except ImportError:
+    except (ImportError, RuntimeError):  # diffusers makes the second of the first
         return Subject("tiny", bundle, None)
     generator = generator_from(load_base("tiny"), bundle.conditioning).eval()  # type: ignore[arg-type]
     return Subject("tiny", bundle, generator.to(settings.device).requires_grad_(False))

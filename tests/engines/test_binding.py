@@ -13,6 +13,7 @@ import pytest
 from aliaug_edge.bundle import Bundle
 from aliaug_edge.engines import onnxruntime as engine_module
 from aliaug_edge.engines.binding import SHAPES, Bound
+from aliaug_edge.engines.gpu import Gpu, GpuProbe
 from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.tensors import Arrays
@@ -63,15 +64,19 @@ def test_other_shapes_are_bound_anew_and_few_are_kept(bundle: Bundle, feeds: Arr
 
 class Sessions:
     """ONNX Runtime, but for what its sessions say they run on and which options they refuse.
+    `captures` False lets every run that is to be captured fail.
 
-    The sessions themselves are real, on the CPU; so are their bindings.
+    The sessions themselves are real, on the CPU; so are their bindings, and what is bound.
     """
 
-    def __init__(self, *, provider: str, refuses_graph: bool = False) -> None:
-        self.provider, self.refuses_graph = provider, refuses_graph
+    def __init__(
+        self, *, provider: str, refuses_graph: bool = False, captures: bool = True
+    ) -> None:
+        self.provider, self.refuses_graph, self.captures = provider, refuses_graph, captures
         self.asked: list[Any] = []
         self.module = SimpleNamespace(**vars(onnxruntime))
         self.module.InferenceSession = self.open
+        self.module.OrtValue = SimpleNamespace(ortvalue_from_shape_and_type=on_the_cpu)
         self.module.get_available_providers = lambda: [
             "TensorrtExecutionProvider",
             "CUDAExecutionProvider",
@@ -80,16 +85,27 @@ class Sessions:
     def open(self, path: str, options: Any, *, providers: Any, **more: Any) -> Any:
         self.asked.append(providers)
         given = providers[0][1] if isinstance(providers[0], tuple) else {}
-        if self.refuses_graph and {"enable_cuda_graph", "trt_cuda_graph_enable"} & set(given):
+        graph = bool({"enable_cuda_graph", "trt_cuda_graph_enable"} & set(given))
+        if self.refuses_graph and graph:
             raise RuntimeError("not all compute graph nodes have been partitioned")
         real = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         return SimpleNamespace(
             get_inputs=real.get_inputs,
             get_outputs=real.get_outputs,
             run=real.run,
+            io_binding=real.io_binding,
+            run_with_iobinding=refused if graph and not self.captures else real.run_with_iobinding,
             get_providers=lambda: [self.provider, "CPUExecutionProvider"],
             **more,
         )
+
+
+def refused(_: Any) -> None:
+    raise RuntimeError("CUDA failure 900: operation not permitted when\n stream is capturing")
+
+
+def on_the_cpu(shape: Any, kind: Any, _device: str, number: int) -> Any:
+    return onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, kind, "cpu", number)
 
 
 @pytest.fixture
@@ -151,6 +167,56 @@ def test_a_graph_that_cannot_be_captured_runs_without(bundle: Bundle, patched: A
     patched(Sessions(provider="CUDAExecutionProvider"))
     with gpu(bundle, "cuda", size_hw=(64, 64), batch=1) as engine:
         assert engine.uncaptured == ""
+
+
+def test_a_first_run_that_cannot_be_captured_is_made_without_a_graph(
+    bundle: Bundle, patched: Any, feeds: Arrays
+) -> None:
+    size: Any = {"size_hw": (64, 96), "batch": 2}
+    sessions = patched(Sessions(provider="CUDAExecutionProvider", captures=False))
+    with gpu(bundle, "cuda", **size) as engine, cpu(bundle, "generator", **size) as reference:
+        expected = reference.infer(feeds)["generated"]
+        for _ in range(2):
+            assert np.array_equal(engine.infer(feeds)["generated"], expected)
+        assert engine.uncaptured.endswith("not permitted when stream is capturing")
+    asked = [providers[0] for providers in sessions.asked if len(providers) > 1]
+    assert [options.get("enable_cuda_graph") for _, options in asked] == ["1", None]
+
+
+def test_a_run_that_fails_after_its_graph_was_captured_is_an_error(
+    bundle: Bundle, patched: Any, feeds: Arrays
+) -> None:
+    sessions = patched(Sessions(provider="CUDAExecutionProvider"))
+    with gpu(bundle, "cuda", size_hw=(64, 96), batch=2) as engine:
+        engine.infer(feeds)
+        engine._session.run_with_iobinding = refused
+        with pytest.raises(AliAugError, match="failed while running: CUDA failure 900"):
+            engine.infer(feeds)
+    assert len(sessions.asked) == 1
+
+
+def test_a_provider_that_is_a_plugin_is_seen_once_it_has_its_libraries(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It cannot be loaded before CUDA's libraries are, and is not listed before."""
+    gpu_here = GpuProbe((Gpu("H100", "9.0", 80.0),), None, "13.0")
+    monkeypatch.setattr(engine_module, "probe_gpus", lambda: gpu_here)
+    monkeypatch.setattr(engine_module, "nvidia_libraries", lambda: [Path("nvidia/cu13/lib")])
+    loaded: list[str] = []
+
+    def preload(directory: str = "") -> None:
+        print("Failed to load libcudnn.so.9")
+        loaded.append(directory)
+
+    runtime = SimpleNamespace(
+        preload_dlls=preload,
+        get_available_providers=lambda: ["CUDAExecutionProvider"] if loaded else [],
+    )
+    assert engine_module._no_gpu(runtime, "cuda") is None
+    assert loaded == ["nvidia/cu13/lib", ""]
+    said = capsys.readouterr()
+    assert (said.out, said.err) == ("", "Failed to load libcudnn.so.9\n")  # after the last place
+    assert "has no TensorRT provider" in str(engine_module._no_gpu(runtime, "tensorrt"))
 
 
 def test_an_engine_that_replays_a_graph_takes_no_addresses(bundle: Bundle, patched: Any) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
 from aliaug_edge.bundle import load_bundle
 from aliaug_edge.errors import AliAugError, BundleError
+from aliaug_edge.generation import pipeline as pipeline_module
 from aliaug_edge.generation.pipeline import NonFiniteError, Pipeline, noise
 from tests.support.bundles import make_bundle
 
@@ -54,6 +59,65 @@ def test_sizes_are_opened_when_needed_and_time_is_counted(bundle):
             assert pipeline.generate(images, masks, ["crack"], [1], [1.0]).shape[1] == side
         assert pipeline.engine_s > 0
         assert pipeline.engine_name() == "onnxruntime-cpu"
+
+
+class Watched:
+    """An engine that notes which threads run it. Nobody may open or run another meanwhile."""
+
+    busy = threading.Lock()
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.threads = set()
+
+    def __getattr__(self, name):
+        return getattr(self.engine, name)
+
+    def __enter__(self):
+        self._alone(self.engine.__enter__)
+        return self
+
+    def __exit__(self, *error):
+        self.engine.__exit__(*error)
+
+    def infer(self, feeds):
+        self.threads.add(threading.get_ident())
+        return self._alone(lambda: self.engine.infer(feeds))
+
+    def _alone(self, work):
+        assert self.busy.acquire(blocking=False)
+        try:
+            time.sleep(0.01)
+            return work()
+        finally:
+            self.busy.release()
+
+
+def test_threads_share_engines_each_of_which_one_thread_runs_while_no_other_is_opened_or_run(
+    bundle, monkeypatch
+):
+    """ONNX Runtime captures a CUDA graph for one thread, while the others leave the GPU alone."""
+    opened, real = [], pipeline_module.engine_for
+
+    def watched(*arguments):
+        opened.append(Watched(real(*arguments)))
+        return opened[-1]
+
+    monkeypatch.setattr(pipeline_module, "engine_for", watched)
+    callers = set()
+
+    def generate(side):
+        callers.add(threading.get_ident())
+        return pipeline.generate(*crops(1, side), ["crack"], [1], [1.0]).shape[1]
+
+    sides = [64, 128, 128, 64, 64, 128]
+    with (
+        Pipeline(bundle, "onnxruntime-cpu", threads=1, batch=1) as pipeline,
+        ThreadPoolExecutor(3) as pool,
+    ):
+        assert list(pool.map(generate, sides)) == sides
+    assert [len(engine.threads) for engine in opened] == [1, 1]
+    assert len(callers) > 1 and not callers & set.union(*(e.threads for e in opened))
 
 
 def test_a_crop_that_the_latent_does_not_divide_is_refused(bundle):

@@ -324,6 +324,33 @@ def test_a_run_that_breaks_still_prints_its_table_and_line(tmp_path, monkeypatch
     assert line["missing"] == [{"what": "the rest", "why": "MemoryError: CUDA out of memory"}]
 
 
+CRASHING = """
+import ctypes, sys
+from pathlib import Path
+from benchmarks.gpu import __main__ as script
+def run(budget, settings, results):
+    script._keep(budget, results, "speed", [{"engine": "torch-eager"}, None])
+    ctypes.string_at(0)
+script._run = run
+sys.argv = ["gpu", "--cpu", "--work", sys.argv[1]]
+script.main()
+"""
+
+
+def test_what_was_measured_is_told_also_where_a_library_ends_the_process(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", CRASHING, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode < 0
+    assert done.stdout == '  speed: {"engine": "torch-eager"}\n'
+    assert "Segmentation fault" in done.stderr and "in run" in done.stderr
+
+
 def images(plain, mask, prompt):
     made = {"plain": plain, "mask": mask, "prompt": prompt}
     return {kind: np.full((1, 3, 8, 8), value, np.float32) for kind, value in made.items()}

@@ -1,5 +1,7 @@
 """The parts of the benchmark that only a GPU runs, on the GPU in numpy."""
 
+import sys
+
 import pytest
 from support.bundles import make_bundle
 from support.gpu.driver import CUresult
@@ -10,7 +12,7 @@ from aliaug_edge.bundle import load_bundle
 from aliaug_edge.engines.cuda_errors import GpuError
 from aliaug_edge.engines.tensorrt import TensorRtEngine
 from aliaug_edge.profiling import gpu_state
-from benchmarks.gpu import correctness, memory, overlap, speed, table
+from benchmarks.gpu import correctness, memory, overlap, speed, subjects, table
 from benchmarks.gpu.budget import Budget
 from benchmarks.gpu.runners import Runner, feeds_of, ours
 from benchmarks.gpu.settings import Settings
@@ -65,6 +67,16 @@ def test_what_cannot_run_is_named_and_tensorrt_is_judged(bundle, settings, capsy
     (row,) = correctness.check(budget, settings, Subject("tiny", bundle, None), SIDE)
     assert (row["engine"], row["psnr_db"]) == ("tensorrt", 99.0)
     assert "onnxruntime-cuda" in capsys.readouterr().out
+
+
+def test_the_tiny_bundle_is_there_where_diffusers_cannot_be_imported(settings, monkeypatch):
+    class Broken:
+        def __getattr__(self, name):
+            raise RuntimeError("Failed to import diffusers.models")
+
+    monkeypatch.setitem(sys.modules, "aliaug_edge.model.base", Broken())
+    made = subjects.tiny(settings)
+    assert (made.bundle.name, made.generator) == ("tiny", None)
 
 
 @pytest.mark.usefixtures("gpu")

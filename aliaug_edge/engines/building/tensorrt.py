@@ -75,7 +75,8 @@ def build(job: BuildJob, watch: Watch) -> Made:
     if plan is None:
         raise _failed(log, watch)
     Path(job.plan).write_bytes(plan)
-    cache = config.get_timing_cache()
+    # Ours alone is asked for: the bindings free what they give, also what the builder may own.
+    cache = config.get_timing_cache() if job.timing_cache else None
     if cache is not None:
         Path(job.timing_cache_out).write_bytes(cache.serialize())
     return Made(tuple(sorted(flags)), tuple(notes))

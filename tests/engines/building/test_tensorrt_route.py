@@ -122,6 +122,17 @@ def test_a_timing_cache_is_used_where_it_fits_and_dropped_with_a_note(
     assert note.endswith("does not fit this device and TensorRT: dropped")
 
 
+def test_without_a_timing_cache_none_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The bindings would free the builder's own."""
+    _, said = build(
+        monkeypatch, "10.16.1.11", job(tmp_path, timing_cache=""), Watch(lambda *_: None)
+    )
+    assert not any("timing_cache" in name for name, _ in said)
+    assert not (tmp_path / "timing.new").exists()
+
+
 def test_a_timing_cache_that_cannot_be_read_is_dropped_with_a_note(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
