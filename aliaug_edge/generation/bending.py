@@ -68,11 +68,9 @@ def bent(shape: UInt8, bend: Bend, borders: str = "") -> UInt8:
 
 def _inside(shape_hw: tuple[int, ...], reach: int, borders: str) -> tuple[slice, slice]:
     """All but what lies beyond `borders`, where a defect that they cut goes on as it was."""
-    down, right = (
-        slice(reach * (low in borders), length - reach * (high in borders))
-        for length, (low, high) in zip(shape_hw, ("tb", "lr"), strict=True)
-    )
-    return down, right
+    height, width = shape_hw
+    top, bottom, left, right = (reach if name in borders else 0 for name in "tblr")
+    return slice(top, height - bottom), slice(left, width - right)
 
 
 def _smoothed(covered: NDArray[np.bool_]) -> UInt8:
