@@ -9,20 +9,7 @@ from typing import Annotated
 
 import typer
 
-
-def _sizes(text: str | None) -> tuple[tuple[int, int], ...] | None:
-    """ "128,128x192" (height x width)."""
-    if text is None:
-        return None
-    found = []
-    for part in text.lower().split(","):
-        height, _, width = part.strip().partition("x")
-        if not height.isdecimal() or not (width or height).isdecimal():
-            raise typer.BadParameter(
-                f"expected sizes like 128,128x192, got {text!r}", param_hint="--sizes"
-            )
-        found.append((int(height), int(width or height)))
-    return tuple(found)
+from aliaug_edge.cli.values import read_names, read_sizes
 
 
 def _batches(text: str) -> tuple[int, ...]:
@@ -90,8 +77,8 @@ def build(
     from aliaug_edge.generation.trial import photo_feeds, trial_feeds
 
     options = BuildOptions(
-        graphs=tuple(name.strip() for name in graphs.split(",") if name.strip()),
-        sizes=_sizes(sizes),
+        graphs=read_names(graphs),
+        sizes=None if sizes is None else read_sizes(sizes, "--sizes"),
         batches=_batches(batches),
         dynamic=dynamic,
         optimization_level=level,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from aliaug_edge.errors import AliAugError
+from aliaug_edge.cli.values import read_names, read_size
 
 data_app = typer.Typer(no_args_is_help=True, help="Look at a folder of defect images, or draw one.")
 
@@ -59,7 +59,9 @@ def make(
     ] = "blowhole,crack,stain",
     defects: Annotated[int, typer.Option(help="Defects per class.")] = 12,
     good: Annotated[int, typer.Option(help="Photos without a defect.")] = 40,
-    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")] = "256x320",
+    size: Annotated[
+        str, typer.Option(help="128 or 128x192 (height x width), in pixels.")
+    ] = "256x320",
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
 ) -> None:
     """Draw the photos of a product line that never existed, with masked defects and a split."""
@@ -68,21 +70,14 @@ def make(
     made = make_dataset(
         folder,
         material=None if material == "mixed" else material,
-        classes=[name.strip() for name in classes.split(",") if name.strip()],
+        classes=read_names(classes),
         defects_per_class=defects,
         goods=good,
-        size_hw=_size_hw(size),
+        size_hw=read_size(size, "--size"),
         seed=seed,
         progress=_drawn if sys.stderr.isatty() else None,
     )
     typer.echo(f"saved {made}; next: ali-aug data check {made}")
-
-
-def _size_hw(text: str) -> tuple[int, int]:
-    height, _, width = text.lower().partition("x")
-    if not (height.isdecimal() and width.isdecimal()):
-        raise AliAugError(f"--size {text}: expected HEIGHTxWIDTH in pixels, for example 256x320")
-    return int(height), int(width)
 
 
 def _show_progress(done: int, total: int) -> None:

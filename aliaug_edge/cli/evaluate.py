@@ -9,6 +9,7 @@ import typer
 
 from aliaug_edge.cli.require import require
 from aliaug_edge.cli.termination import ending_on_sigterm
+from aliaug_edge.cli.values import read_names
 
 NEEDS = ("torch", "diffusers", "peft", "onnx", "onnxruntime", "scipy")
 QUICK_SEEDS, QUICK_DETECTOR_STEPS, QUICK_GENERATOR_STEPS = 1, 150, 40
@@ -63,8 +64,8 @@ def evaluate(
         data=data,
         groups=groups,
         pool=pool,
-        classes=_listed(classes),
-        conditions=_listed(conditions),
+        classes=read_names(classes),
+        conditions=read_names(conditions),
         seeds=QUICK_SEEDS if quick else seeds,
         exchange=False if quick else {0: None, 1: False, 2: True}[folds],
         detector=detector,
@@ -82,10 +83,6 @@ def evaluate(
         document = run(settings, out, workers=workers or None, say=_say)
     typer.echo(files.json_text(document).rstrip() if as_json else table_text(document))
     _say(f"saved {out}; look at {out / 'report.html'}")
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _say(line: str) -> None:

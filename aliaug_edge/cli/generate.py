@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aliaug_edge.cli.values import read_names
 from aliaug_edge.errors import AliAugError
 
 if TYPE_CHECKING:
@@ -28,14 +29,10 @@ def _range(text: str, flag: str) -> Range:
         raise typer.BadParameter(f"expected LOW:HIGH, got {text!r}", param_hint=flag) from None
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
 def _shares(text: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Classes, and the count of each where the text says `name:count`."""
     names, counts = [], []
-    for entry in _names(text):
+    for entry in read_names(text):
         name, colon, count = entry.rpartition(":")
         names.append(name if colon else entry)
         if colon and not count.isdecimal():
@@ -133,7 +130,7 @@ def generate(
         area=_range(area, "--area") if area else None,
         severity=_range(severity, "--severity"),
         blend=blend,
-        labels=() if labels == "none" else _names(labels),
+        labels=() if labels == "none" else read_names(labels),
         engine=engine,
         retries=retries,
         min_change=min_change,

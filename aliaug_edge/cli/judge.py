@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 import typer
 
 from aliaug_edge.cli.require import require
+from aliaug_edge.cli.values import read_names
 
 if TYPE_CHECKING:
     from aliaug_edge.bundle import Bundle
@@ -80,7 +81,7 @@ def judge(
     else:
         from aliaug_edge.evaluation.judging.real_report import real_report_text as text_of
 
-        named = _listed(classes) or loaded.class_names
+        named = read_names(classes) or loaded.class_names
         pools = (pool, judge_pool)
         trial = _on_data(loaded, data, pools, groups, named, count, quick, seed, engine)
     if out is not None:
@@ -123,10 +124,6 @@ def _on_data(
     chosen = QUICK if quick else RealTrialSettings()
     settings = replace(chosen, per_class=wanted, seed=seed, engine=engine)
     return judge_bundle_on_data(bundle, sides, settings, _say)
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _say(line: str) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from aliaug_edge.cli.require import require
 from aliaug_edge.cli.termination import ending_on_sigterm
+from aliaug_edge.cli.values import read_names
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.extras import EXPORT, EXPORT_EXTRAS, TRAIN
 
@@ -67,7 +68,7 @@ def study(
         data=str(data.resolve()),
         pool=pool,
         groups=str(groups.resolve()) if groups else None,
-        classes=tuple(part.strip() for part in classes.split(",") if part.strip()),
+        classes=read_names(classes),
         base=str(Path(base).resolve()) if base != "tiny" and Path(base).is_dir() else base,
         run=str(run.resolve()) if run else None,
         seed=seed,

@@ -8,6 +8,7 @@ from typing import Annotated, Optional
 import typer
 
 from aliaug_edge.cli.require import require
+from aliaug_edge.cli.values import read_names, read_sizes
 from aliaug_edge.extras import EXPORT, EXPORT_EXTRAS, TRAIN, TRAIN_EXTRAS
 
 
@@ -59,7 +60,7 @@ def train(
             base=str(Path(base).resolve()) if base != "tiny" and Path(base).is_dir() else base,
             conditioning=conditioning,  # type: ignore[arg-type]  # checked by TrainConfig
             label_carrier=label_carrier,  # type: ignore[arg-type]
-            classes=tuple(name.strip() for name in classes.split(",") if name.strip()),
+            classes=read_names(classes),
             pool=pool,
             groups=str(groups.resolve()) if groups else None,
             steps=steps,
@@ -112,7 +113,7 @@ def export(
     out: Annotated[Path, typer.Option("--out", "-o", help="Bundle folder to write.")],
     precision: Annotated[str, typer.Option(help="fp32 or fp16 (in the graph).")] = "fp32",
     sizes: Annotated[
-        str, typer.Option(help="Sizes the bundle may be used at: side or HxW, by comma.")
+        str, typer.Option(help="Sizes the bundle may be used at, such as 128,128x192.")
     ] = "128,256",
     opset: Annotated[
         int, typer.Option(help="ONNX opset, 17 (for TensorRT 8.5 and 8.6) to 20.")
@@ -122,11 +123,11 @@ def export(
     """Merge the adapters, write ONNX graphs, prove their parity, and pack a bundle."""
     require(EXPORT, EXPORT_EXTRAS)
     from aliaug_edge.bundle import load_bundle
-    from aliaug_edge.export.pipeline import ExportSettings, parse_sizes, say_on_stderr
+    from aliaug_edge.export.pipeline import ExportSettings, say_on_stderr
     from aliaug_edge.export.pipeline import export as run
     from aliaug_edge.files import json_text
 
-    settings = ExportSettings(precision=precision, sizes=parse_sizes(sizes), opset=opset)
+    settings = ExportSettings(precision=precision, sizes=read_sizes(sizes, "--sizes"), opset=opset)
     folder = run(source, out, settings, say=say_on_stderr)
     if as_json:
         typer.echo(json_text(dict(load_bundle(folder).parity)), nl=False)

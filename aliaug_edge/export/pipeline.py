@@ -218,23 +218,6 @@ def _check_settings(settings: ExportSettings, multiple: int) -> None:
             )
 
 
-def parse_sizes(text: str) -> tuple[tuple[int, int], ...]:
-    """ "128,256x320" → ((128, 128), (256, 320)).
-
-    Raises:
-        AliAugError: not a list of sides or HxW.
-    """
-    sizes = []
-    for item in filter(None, text.split(",")):
-        sides = item.lower().split("x")
-        if not all(side.isascii() and side.isdigit() for side in sides) or len(sides) > 2:
-            raise AliAugError(f"size {item!r}: expected a side like 128, or HxW like 128x256")
-        sizes.append((int(sides[0]), int(sides[-1])))
-    if not sizes:
-        raise AliAugError("no size given; expected for example --sizes 128,256")
-    return tuple(sizes)
-
-
 def say_on_stderr(line: str) -> None:
     """The usual `say`."""
     print(line, file=sys.stderr, flush=True)
