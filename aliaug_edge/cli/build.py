@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from aliaug_edge.cli.options import BundleName, Quiet
 from aliaug_edge.cli.values import read_names, read_sizes
 
 
@@ -22,7 +23,7 @@ def _batches(text: str) -> tuple[int, ...]:
 
 
 def build(
-    bundle: Annotated[str, typer.Argument(help="Bundle folder, or the word tiny.")],
+    bundle: BundleName,
     graphs: Annotated[
         str,
         typer.Option(help="Graphs to build, by comma; generator is the three as one engine."),
@@ -65,7 +66,7 @@ def build(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be built and what it takes.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Build TensorRT engines from a bundle, on the machine that will run them."""
     from aliaug_edge.assets import resolve_bundle

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from aliaug_edge.cli.options import AsJson, Groups, Pool
 from aliaug_edge.cli.values import read_names, read_size
 
 data_app = typer.Typer(no_args_is_help=True, help="Look at a folder of defect images, or draw one.")
@@ -23,17 +24,12 @@ def check(
     folder: Annotated[
         Path, typer.Argument(help="MVTec layout, Ali-AUG layout, or images/ and masks/.")
     ],
-    groups: Annotated[
-        Path | None,
-        typer.Option(help="CSV or JSON that names the physical part that each file shows."),
-    ] = None,
-    pool: Annotated[
-        str, typer.Option(help="List of split.json to learn from, as for `ali-aug train`.")
-    ] = "train",
+    groups: Groups = None,
+    pool: Pool = "train",
     seed: Annotated[
         int, typer.Option(help="Draws the split where there is none, as for `ali-aug train`.")
     ] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Count classes, groups and mask areas, and list every problem; exit 1 if there is any."""
     from aliaug_edge.data.check import check_dataset

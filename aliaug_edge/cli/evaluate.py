@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
+from aliaug_edge.cli.options import AsJson, Base, Classes, Groups, Pool, Seed
 from aliaug_edge.cli.require import require
 from aliaug_edge.cli.termination import ending_on_sigterm
 from aliaug_edge.cli.values import read_names
@@ -19,12 +20,9 @@ NOTHING_DECIDED = "--quick decides nothing: one seed, short trainings"
 def evaluate(
     data: Annotated[Path, typer.Argument(help="Folder of photos and masks, with a test side.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the evaluation.")],
-    pool: Annotated[str, typer.Option(help="List of split.json to learn from.")] = "train",
-    groups: Annotated[
-        Optional[Path],  # noqa: UP045 - Typer on Python 3.10 reads annotations at run time
-        typer.Option(help="File that names the physical part of each photo."),
-    ] = None,
-    classes: Annotated[str, typer.Option(help="Defect classes by comma; all if left out.")] = "",
+    pool: Pool = "train",
+    groups: Groups = None,
+    classes: Classes = "",
     conditions: Annotated[
         str, typer.Option(help="Conditions by comma; `all`; ten of them if left out.")
     ] = "",
@@ -35,16 +33,16 @@ def evaluate(
     detector: Annotated[str, typer.Option(help="unet or ultralytics (if installed).")] = "unet",
     detector_steps: Annotated[int, typer.Option(help="Training steps of each detector.")] = 1600,
     generator_steps: Annotated[int, typer.Option(help="Training steps of our generator.")] = 300,
-    base: Annotated[str, typer.Option(help="Base of our generator.")] = "tiny",
+    base: Base = "tiny",
     bundle: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Generate with this bundle instead of training one per fold."),
     ] = None,
     longest: Annotated[int, typer.Option(help="Longer side that detectors see, in pixels.")] = 640,
     workers: Annotated[int, typer.Option(help="Processes; 0: one per core, as memory allows.")] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    seed: Seed = 0,
     quick: Annotated[bool, typer.Option(help="Minutes instead of hours; decides nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare detectors trained with and without made defects, on held-out real ones. Hours.
 

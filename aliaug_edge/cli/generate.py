@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aliaug_edge.cli.options import AsJson, BundleName, Threads
 from aliaug_edge.cli.values import read_names
 from aliaug_edge.errors import AliAugError
 
@@ -42,9 +43,7 @@ def _shares(text: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
 
 
 def generate(
-    bundle: Annotated[
-        str, typer.Argument(help="Bundle folder, or the word tiny for the shipped one.")
-    ],
+    bundle: BundleName,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the dataset.")],
     images: Annotated[
         Path | None,
@@ -81,10 +80,7 @@ def generate(
             "the best that runs here."
         ),
     ] = "auto",
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="CPU threads of the engine; left out = measured choice."),
-    ] = None,
+    threads: Threads = None,
     retries: Annotated[
         int, typer.Option(min=0, help="New seeds to try before a sample is rejected.")
     ] = 2,
@@ -111,7 +107,7 @@ def generate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan; write nothing.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Put named defects into good images, with labels."""
     from aliaug_edge.assets import resolve_bundle

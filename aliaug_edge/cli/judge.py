@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aliaug_edge.cli.options import AsJson, BundleName
 from aliaug_edge.cli.require import require
 from aliaug_edge.cli.values import read_names
 
@@ -21,11 +22,9 @@ DRAWN_COUNT, DATA_COUNT, QUICK_COUNT = 60, 24, 6
 
 
 def judge(
-    bundle: Annotated[
-        str, typer.Argument(help="Folder of a bundle; the word tiny for the shipped one.")
-    ],
+    bundle: BundleName,
     data: Annotated[
-        Optional[Path],  # noqa: UP045 - Typer on Python 3.10 reads annotations at run time
+        Path | None,
         typer.Option(help="Judge on real data with a test side; on drawn defects if left out."),
     ] = None,
     pool: Annotated[
@@ -35,7 +34,7 @@ def judge(
         str, typer.Option(help="With --data: list of split.json that the judge learns from.")
     ] = "train",
     groups: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="With --data: file that names the physical part of each photo."),
     ] = None,
     classes: Annotated[
@@ -45,7 +44,7 @@ def judge(
         bool, typer.Option(help="With --data: a glance; its intervals are wide.")
     ] = False,
     count: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(
             help=f"Insertions per class; {DRAWN_COUNT}, {DATA_COUNT} with --data if left out."
         ),
@@ -55,14 +54,14 @@ def judge(
         str, typer.Option(help="As for `ali-aug generate`; auto takes the best that runs here.")
     ] = "auto",
     out: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--out", "-o", help="Write the report as JSON to this file."),
     ] = None,
     sheet: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Write good | mask | generated | difference as PNG to this file."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Let a classifier that knows real (or drawn) defects judge a bundle's first tries. Minutes."""
     require(JUDGE_NEEDS if data is None else DATA_NEEDS, "train,cpu")

@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 
+from aliaug_edge.cli.options import AsJson, BundleName, Threads
 from aliaug_edge.cli.values import read_names, read_size
 
 
 def profile(
-    bundle: Annotated[str, typer.Argument(help="Bundle folder, or the word tiny.")],
+    bundle: BundleName,
     size: Annotated[
         str | None, typer.Option(help="128 or 128x192 (height x width); the smallest if left out.")
     ] = None,
@@ -27,8 +28,8 @@ def profile(
         int | None, typer.Option(min=1, help="Exactly N passes; else 3 s and at least 10.")
     ] = None,
     warmup_ms: Annotated[float, typer.Option(min=0, help="Warm up this long first.")] = 200.0,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the engine.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    threads: Threads = None,
+    as_json: AsJson = False,
     layers: Annotated[
         Path | None,
         typer.Option(help="Profile TensorRT's layers too; layers_*.json, profile_*.json go here."),

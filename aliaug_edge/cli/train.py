@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
+from aliaug_edge.cli.options import Base, Classes, Conditioning, Groups, Pool, Quiet, Seed
 from aliaug_edge.cli.require import require
 from aliaug_edge.cli.values import read_names, read_sizes
 from aliaug_edge.extras import EXPORT, EXPORT_EXTRAS, TRAIN, TRAIN_EXTRAS
@@ -15,23 +16,20 @@ from aliaug_edge.extras import EXPORT, EXPORT_EXTRAS, TRAIN, TRAIN_EXTRAS
 def train(
     context: typer.Context,
     data: Annotated[
-        Optional[Path],  # noqa: UP045 - Typer on Python 3.10 reads annotations at run time
+        Path | None,
         typer.Argument(help="Folder of photos and masks (see `ali-aug data check`)."),
     ] = None,
-    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="Run folder.")] = None,  # noqa: UP045
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder.")] = None,
     config: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Take everything from a config.json that a run saved."),
     ] = None,
-    base: Annotated[
-        str,
-        typer.Option(help="`tiny`, a diffusers folder, or a hub name like stabilityai/sd-turbo."),
-    ] = "tiny",
-    conditioning: Annotated[str, typer.Option(help="paper, full or light.")] = "light",
+    base: Base = "tiny",
+    conditioning: Conditioning = "light",
     label_carrier: Annotated[str, typer.Option(help="text, colour, both or none.")] = "text",
-    classes: Annotated[str, typer.Option(help="Classes to learn, by comma; all if empty.")] = "",
-    pool: Annotated[str, typer.Option(help="List of split.json to learn from.")] = "train",
-    groups: Annotated[Optional[Path], typer.Option(help="CSV or JSON of file, group.")] = None,  # noqa: UP045
+    classes: Classes = "",
+    pool: Pool = "train",
+    groups: Groups = None,
     steps: Annotated[int, typer.Option(help="Training steps.")] = 600,
     batch_size: Annotated[int, typer.Option(help="Samples per step.")] = 8,
     size: Annotated[int, typer.Option(help="Side of the training crop in pixels.")] = 128,
@@ -41,8 +39,8 @@ def train(
     alpha_unet: Annotated[float, typer.Option(help="LoRA alpha on the U-Net.")] = 8.0,
     alpha_vae: Annotated[float, typer.Option(help="LoRA alpha on the VAE.")] = 4.0,
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    seed: Seed = 0,
+    quiet: Quiet = False,
 ) -> None:
     """Train LoRA adapters on a folder of masked defects. Continues a run that was cut short."""
     require(TRAIN, TRAIN_EXTRAS)
@@ -94,9 +92,9 @@ def pretrain(
     steps: Annotated[int, typer.Option(help="Training steps.")] = 5200,
     pairs: Annotated[int, typer.Option(help="Procedural pairs to render.")] = 12000,
     batch_size: Annotated[int, typer.Option(help="Pairs per step.")] = 8,
-    conditioning: Annotated[str, typer.Option(help="paper, full or light.")] = "light",
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 7,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    conditioning: Conditioning = "light",
+    seed: Seed = 7,
+    quiet: Quiet = False,
 ) -> None:
     """Train a base of your own on procedural surfaces, from nothing."""
     require(TRAIN, TRAIN_EXTRAS)
