@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from aliaug_edge.cli.options import AsJson, Groups, Pool
+from aliaug_edge.cli.say import say_count
 from aliaug_edge.cli.values import read_names, read_size
 
 data_app = typer.Typer(no_args_is_help=True, help="Look at a folder of defect images, or draw one.")
@@ -37,7 +39,7 @@ def check(
     from aliaug_edge.files import json_text
 
     quiet = as_json or not sys.stderr.isatty()
-    progress = None if quiet else _show_progress
+    progress = None if quiet else partial(say_count, "checked")
     report = check_dataset(folder, groups=groups, pool=pool, seed=seed, progress=progress)
     typer.echo(json_text(report.as_json()).rstrip() if as_json else report_text(report))
     if not report.ok:
@@ -71,14 +73,6 @@ def make(
         goods=good,
         size_hw=read_size(size, "--size"),
         seed=seed,
-        progress=_drawn if sys.stderr.isatty() else None,
+        progress=partial(say_count, "drew") if sys.stderr.isatty() else None,
     )
     typer.echo(f"saved {made}; next: ali-aug data check {made}")
-
-
-def _show_progress(done: int, total: int) -> None:
-    typer.echo(f"\rchecked {done} of {total}", err=True, nl=done == total)
-
-
-def _drawn(done: int, total: int) -> None:
-    typer.echo(f"\rdrew {done} of {total}", err=True, nl=done == total)

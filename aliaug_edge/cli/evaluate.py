@@ -9,8 +9,9 @@ import typer
 
 from aliaug_edge.cli.options import AsJson, Base, Classes, Groups, Pool, Seed
 from aliaug_edge.cli.require import require
+from aliaug_edge.cli.say import say
 from aliaug_edge.cli.termination import ending_on_sigterm
-from aliaug_edge.cli.values import read_names
+from aliaug_edge.cli.values import read_base, read_names
 
 NEEDS = ("torch", "diffusers", "peft", "onnx", "onnxruntime", "scipy")
 QUICK_SEEDS, QUICK_DETECTOR_STEPS, QUICK_GENERATOR_STEPS = 1, 150, 40
@@ -69,19 +70,15 @@ def evaluate(
         detector=detector,
         detector_steps=QUICK_DETECTOR_STEPS if quick else detector_steps,
         generator_steps=QUICK_GENERATOR_STEPS if quick else generator_steps,
-        base=str(Path(base).resolve()) if base != "tiny" and Path(base).is_dir() else base,
+        base=read_base(base),
         bundle=bundle,
         longest=longest,
         seed=seed,
         quick=quick,
     )
     if quick:
-        _say(NOTHING_DECIDED)
+        say(NOTHING_DECIDED)
     with ending_on_sigterm():
-        document = run(settings, out, workers=workers or None, say=_say)
+        document = run(settings, out, workers=workers or None, say=say)
     typer.echo(files.json_text(document).rstrip() if as_json else table_text(document))
-    _say(f"saved {out}; look at {out / 'report.html'}")
-
-
-def _say(line: str) -> None:
-    typer.echo(line, err=True)
+    say(f"saved {out}; look at {out / 'report.html'}")

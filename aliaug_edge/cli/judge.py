@@ -10,6 +10,7 @@ import typer
 
 from aliaug_edge.cli.options import AsJson, BundleName
 from aliaug_edge.cli.require import require
+from aliaug_edge.cli.say import say
 from aliaug_edge.cli.values import read_names
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def judge(
         from aliaug_edge.evaluation.judging.drawn_trial import try_bundle
 
         wanted = DRAWN_COUNT if count is None else count
-        trial = try_bundle(loaded, count=wanted, seed=seed, engine=engine, say=_say)
+        trial = try_bundle(loaded, count=wanted, seed=seed, engine=engine, say=say)
     else:
         from aliaug_edge.evaluation.judging.real_report import real_report_text as text_of
 
@@ -115,15 +116,11 @@ def _on_data(
 
     pool, judge_pool = pools
     dataset = load_dataset(data, groups=groups, pool=pool, seed=seed, classes=classes)
-    say_notes(data_notes(dataset), data, _say)
+    say_notes(data_notes(dataset), data, say)
     sides = read_sides(
         data, pool=pool, judge_pool=judge_pool, groups=groups, classes=classes, seed=seed
     )
     wanted = (QUICK_COUNT if quick else DATA_COUNT) if count is None else count
     chosen = QUICK if quick else RealTrialSettings()
     settings = replace(chosen, per_class=wanted, seed=seed, engine=engine)
-    return judge_bundle_on_data(bundle, sides, settings, _say)
-
-
-def _say(line: str) -> None:
-    typer.echo(line, err=True)
+    return judge_bundle_on_data(bundle, sides, settings, say)

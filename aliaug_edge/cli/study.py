@@ -9,8 +9,9 @@ import typer
 
 from aliaug_edge.cli.options import AsJson, Base, Classes, Groups, Pool
 from aliaug_edge.cli.require import require
+from aliaug_edge.cli.say import say
 from aliaug_edge.cli.termination import ending_on_sigterm
-from aliaug_edge.cli.values import read_names
+from aliaug_edge.cli.values import read_base, read_names
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.extras import EXPORT, EXPORT_EXTRAS, TRAIN
 
@@ -67,20 +68,16 @@ def study(
         pool=pool,
         groups=str(groups.resolve()) if groups else None,
         classes=read_names(classes),
-        base=str(Path(base).resolve()) if base != "tiny" and Path(base).is_dir() else base,
+        base=read_base(base),
         run=str(run.resolve()) if run else None,
         seed=seed,
         quick=quick,
         budget=budget,
     )
     with ending_on_sigterm():
-        document = run_study(name, settings, out, _say)
+        document = run_study(name, settings, out, say)
     if as_json:
         typer.echo(json_text(document), nl=False)
     else:
         typer.echo(table_text(document), nl=False)
         typer.echo(f"saved {out / PAGE}")
-
-
-def _say(line: str) -> None:
-    typer.echo(line, err=True)

@@ -9,7 +9,8 @@ import typer
 
 from aliaug_edge.cli.options import Base, Classes, Conditioning, Groups, Pool, Quiet, Seed
 from aliaug_edge.cli.require import require
-from aliaug_edge.cli.values import read_names, read_sizes
+from aliaug_edge.cli.say import say
+from aliaug_edge.cli.values import read_base, read_names, read_sizes
 from aliaug_edge.extras import EXPORT, EXPORT_EXTRAS, TRAIN, TRAIN_EXTRAS
 
 
@@ -55,7 +56,7 @@ def train(
     else:
         settings = TrainConfig(
             data=str(data.resolve()),
-            base=str(Path(base).resolve()) if base != "tiny" and Path(base).is_dir() else base,
+            base=read_base(base),
             conditioning=conditioning,  # type: ignore[arg-type]  # checked by TrainConfig
             label_carrier=label_carrier,  # type: ignore[arg-type]
             classes=read_names(classes),
@@ -121,12 +122,12 @@ def export(
     """Merge the adapters, write ONNX graphs, prove their parity, and pack a bundle."""
     require(EXPORT, EXPORT_EXTRAS)
     from aliaug_edge.bundle import load_bundle
-    from aliaug_edge.export.pipeline import ExportSettings, say_on_stderr
+    from aliaug_edge.export.pipeline import ExportSettings
     from aliaug_edge.export.pipeline import export as run
     from aliaug_edge.files import json_text
 
     settings = ExportSettings(precision=precision, sizes=read_sizes(sizes, "--sizes"), opset=opset)
-    folder = run(source, out, settings, say=say_on_stderr)
+    folder = run(source, out, settings, say=say)
     if as_json:
         typer.echo(json_text(dict(load_bundle(folder).parity)), nl=False)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import typer
 
@@ -12,6 +13,12 @@ _SIZE = re.compile("([0-9]+)(?:x([0-9]+))?", re.IGNORECASE)
 def read_names(text: str) -> tuple[str, ...]:
     """`crack, stain`: the names between the commas; what is empty is left out."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def read_base(text: str) -> str:
+    """A base of one's own by its whole path, which means the same wherever it is read again; `tiny`
+    and the names of a hub as they are."""
+    return str(Path(text).resolve()) if text != "tiny" and Path(text).is_dir() else text
 
 
 def read_size(text: str, flag: str) -> tuple[int, int]:

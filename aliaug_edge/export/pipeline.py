@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -216,8 +215,3 @@ def _check_settings(settings: ExportSettings, multiple: int) -> None:
             raise AliAugError(
                 f"size {height}x{width}: this model needs multiples of {multiple} pixels"
             )
-
-
-def say_on_stderr(line: str) -> None:
-    """The usual `say`."""
-    print(line, file=sys.stderr, flush=True)

@@ -1,13 +1,14 @@
-"""Sizes and names are written alike in every command, and what cannot be read is wrong usage."""
+"""Values of options are written alike in every command; what cannot be read is wrong usage."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import typer
 
-from aliaug_edge.cli.values import read_names, read_size, read_sizes
+from aliaug_edge.cli.values import read_base, read_names, read_size, read_sizes
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,14 @@ def test_a_list_of_no_sizes_is_refused() -> None:
 )
 def test_names_keep_their_order_and_lose_what_is_empty(text: str, names: tuple[str, ...]) -> None:
     assert read_names(text) == names
+
+
+def test_a_base_in_a_folder_is_known_by_its_whole_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "tiny").mkdir()  # the word means the shipped one all the same
+    monkeypatch.chdir(tmp_path)
+    assert read_base("mine") == str(tmp_path.resolve() / "mine")
+    assert read_base("tiny") == "tiny"
+    assert read_base("stabilityai/sd-turbo") == "stabilityai/sd-turbo"
