@@ -110,6 +110,16 @@ def staged_dir(target: Path) -> Iterator[Path]:
         shutil.rmtree(staged, ignore_errors=True)
 
 
+def is_text(name: str) -> bool:
+    """Whether a file of JSON can hold `name`: Python makes half surrogates of bytes in a file's
+    name that are not valid UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def is_temporary(name: str, of: str = "") -> bool:
     """Whether a writer of this module made this name for a file called `of…` and was killed."""
     return name.startswith(f".{of}") and name.endswith(".tmp")

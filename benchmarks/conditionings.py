@@ -36,7 +36,7 @@ from aliaug_edge.export.sources import run_source
 from aliaug_edge.export.stages import stage_of
 from aliaug_edge.export.torch_engine import TorchEngine
 from aliaug_edge.generation.blend import blend
-from aliaug_edge.generation.pipeline import model_feeds
+from aliaug_edge.generation.feeds import model_feeds
 from aliaug_edge.model.base import generator_from, load_base
 from aliaug_edge.model.generator import Generator
 from aliaug_edge.model.text import COLOUR_PROMPT, class_embeddings, class_prompt

@@ -9,20 +9,8 @@ from typing import Annotated
 
 import typer
 
-
-def _sizes(text: str | None) -> tuple[tuple[int, int], ...] | None:
-    """ "128,128x192" (height x width)."""
-    if text is None:
-        return None
-    found = []
-    for part in text.lower().split(","):
-        height, _, width = part.strip().partition("x")
-        if not height.isdecimal() or not (width or height).isdecimal():
-            raise typer.BadParameter(
-                f"expected sizes like 128,128x192, got {text!r}", param_hint="--sizes"
-            )
-        found.append((int(height), int(width or height)))
-    return tuple(found)
+from aliaug_edge.cli.options import BundleName, Quiet
+from aliaug_edge.cli.values import read_names, read_sizes
 
 
 def _batches(text: str) -> tuple[int, ...]:
@@ -35,7 +23,7 @@ def _batches(text: str) -> tuple[int, ...]:
 
 
 def build(
-    bundle: Annotated[str, typer.Argument(help="Bundle folder, or the word tiny.")],
+    bundle: BundleName,
     graphs: Annotated[
         str,
         typer.Option(help="Graphs to build, by comma; generator is the three as one engine."),
@@ -78,7 +66,7 @@ def build(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be built and what it takes.")
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Build TensorRT engines from a bundle, on the machine that will run them."""
     from aliaug_edge.assets import resolve_bundle
@@ -90,8 +78,8 @@ def build(
     from aliaug_edge.generation.trial import photo_feeds, trial_feeds
 
     options = BuildOptions(
-        graphs=tuple(name.strip() for name in graphs.split(",") if name.strip()),
-        sizes=_sizes(sizes),
+        graphs=read_names(graphs),
+        sizes=None if sizes is None else read_sizes(sizes, "--sizes"),
         batches=_batches(batches),
         dynamic=dynamic,
         optimization_level=level,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from aliaug_edge.errors import AliAugError
+from aliaug_edge.cli.options import AsJson, Groups, Pool
+from aliaug_edge.cli.say import say_count
+from aliaug_edge.cli.values import read_names, read_size
 
 data_app = typer.Typer(no_args_is_help=True, help="Look at a folder of defect images, or draw one.")
 
@@ -23,17 +26,12 @@ def check(
     folder: Annotated[
         Path, typer.Argument(help="MVTec layout, Ali-AUG layout, or images/ and masks/.")
     ],
-    groups: Annotated[
-        Path | None,
-        typer.Option(help="CSV or JSON that names the physical part that each file shows."),
-    ] = None,
-    pool: Annotated[
-        str, typer.Option(help="List of split.json to learn from, as for `ali-aug train`.")
-    ] = "train",
+    groups: Groups = None,
+    pool: Pool = "train",
     seed: Annotated[
         int, typer.Option(help="Draws the split where there is none, as for `ali-aug train`.")
     ] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Count classes, groups and mask areas, and list every problem; exit 1 if there is any."""
     from aliaug_edge.data.check import check_dataset
@@ -41,7 +39,7 @@ def check(
     from aliaug_edge.files import json_text
 
     quiet = as_json or not sys.stderr.isatty()
-    progress = None if quiet else _show_progress
+    progress = None if quiet else partial(say_count, "checked")
     report = check_dataset(folder, groups=groups, pool=pool, seed=seed, progress=progress)
     typer.echo(json_text(report.as_json()).rstrip() if as_json else report_text(report))
     if not report.ok:
@@ -59,7 +57,9 @@ def make(
     ] = "blowhole,crack,stain",
     defects: Annotated[int, typer.Option(help="Defects per class.")] = 12,
     good: Annotated[int, typer.Option(help="Photos without a defect.")] = 40,
-    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH in pixels.")] = "256x320",
+    size: Annotated[
+        str, typer.Option(help="128 or 128x192 (height x width), in pixels.")
+    ] = "256x320",
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
 ) -> None:
     """Draw the photos of a product line that never existed, with masked defects and a split."""
@@ -68,26 +68,11 @@ def make(
     made = make_dataset(
         folder,
         material=None if material == "mixed" else material,
-        classes=[name.strip() for name in classes.split(",") if name.strip()],
+        classes=read_names(classes),
         defects_per_class=defects,
         goods=good,
-        size_hw=_size_hw(size),
+        size_hw=read_size(size, "--size"),
         seed=seed,
-        progress=_drawn if sys.stderr.isatty() else None,
+        progress=partial(say_count, "drew") if sys.stderr.isatty() else None,
     )
     typer.echo(f"saved {made}; next: ali-aug data check {made}")
-
-
-def _size_hw(text: str) -> tuple[int, int]:
-    height, _, width = text.lower().partition("x")
-    if not (height.isdecimal() and width.isdecimal()):
-        raise AliAugError(f"--size {text}: expected HEIGHTxWIDTH in pixels, for example 256x320")
-    return int(height), int(width)
-
-
-def _show_progress(done: int, total: int) -> None:
-    typer.echo(f"\rchecked {done} of {total}", err=True, nl=done == total)
-
-
-def _drawn(done: int, total: int) -> None:
-    typer.echo(f"\rdrew {done} of {total}", err=True, nl=done == total)

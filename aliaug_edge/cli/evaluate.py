@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
+from aliaug_edge.cli.options import AsJson, Base, Classes, Groups, Pool, Seed
 from aliaug_edge.cli.require import require
+from aliaug_edge.cli.say import say
 from aliaug_edge.cli.termination import ending_on_sigterm
+from aliaug_edge.cli.values import read_base, read_names
 
 NEEDS = ("torch", "diffusers", "peft", "onnx", "onnxruntime", "scipy")
 QUICK_SEEDS, QUICK_DETECTOR_STEPS, QUICK_GENERATOR_STEPS = 1, 150, 40
@@ -18,12 +21,9 @@ NOTHING_DECIDED = "--quick decides nothing: one seed, short trainings"
 def evaluate(
     data: Annotated[Path, typer.Argument(help="Folder of photos and masks, with a test side.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the evaluation.")],
-    pool: Annotated[str, typer.Option(help="List of split.json to learn from.")] = "train",
-    groups: Annotated[
-        Optional[Path],  # noqa: UP045 - Typer on Python 3.10 reads annotations at run time
-        typer.Option(help="File that names the physical part of each photo."),
-    ] = None,
-    classes: Annotated[str, typer.Option(help="Defect classes by comma; all if left out.")] = "",
+    pool: Pool = "train",
+    groups: Groups = None,
+    classes: Classes = "",
     conditions: Annotated[
         str,
         typer.Option(
@@ -38,18 +38,18 @@ def evaluate(
     detector: Annotated[str, typer.Option(help="unet or ultralytics (if installed).")] = "unet",
     detector_steps: Annotated[int, typer.Option(help="Training steps of each detector.")] = 1600,
     generator_steps: Annotated[int, typer.Option(help="Training steps of our generator.")] = 300,
-    base: Annotated[str, typer.Option(help="Base of our generator.")] = "tiny",
+    base: Base = "tiny",
     bundle: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Generate with this bundle instead of training one per fold."),
     ] = None,
     longest: Annotated[int, typer.Option(help="Longer side that detectors see, in pixels.")] = 640,
     workers: Annotated[int, typer.Option(help="Processes; 0: one per core, as memory allows.")] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    seed: Seed = 0,
     quick: Annotated[
         bool, typer.Option(help="Minutes: one fold and seed, short trainings; decides nothing.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Compare detectors trained with and without made defects, on held-out real ones. Hours.
 
@@ -69,30 +69,22 @@ def evaluate(
         data=data,
         groups=groups,
         pool=pool,
-        classes=_listed(classes),
-        conditions=_listed(conditions),
+        classes=read_names(classes),
+        conditions=read_names(conditions),
         seeds=QUICK_SEEDS if quick else seeds,
         exchange=False if quick else {0: None, 1: False, 2: True}[folds],
         detector=detector,
         detector_steps=QUICK_DETECTOR_STEPS if quick else detector_steps,
         generator_steps=QUICK_GENERATOR_STEPS if quick else generator_steps,
-        base=str(Path(base).resolve()) if base != "tiny" and Path(base).is_dir() else base,
+        base=read_base(base),
         bundle=bundle,
         longest=longest,
         seed=seed,
         quick=quick,
     )
     if quick:
-        _say(NOTHING_DECIDED)
+        say(NOTHING_DECIDED)
     with ending_on_sigterm():
-        document = run(settings, out, workers=workers or None, say=_say)
+        document = run(settings, out, workers=workers or None, say=say)
     typer.echo(files.json_text(document).rstrip() if as_json else table_text(document))
-    _say(f"saved {out}; look at {out / 'report.html'}")
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _say(line: str) -> None:
-    typer.echo(line, err=True)
+    say(f"saved {out}; look at {out / 'report.html'}")

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aliaug_edge.cli.options import AsJson, BundleName, Threads
+from aliaug_edge.cli.values import read_names
 from aliaug_edge.errors import AliAugError
 
 if TYPE_CHECKING:
@@ -28,14 +30,10 @@ def _range(text: str, flag: str) -> Range:
         raise typer.BadParameter(f"expected LOW:HIGH, got {text!r}", param_hint=flag) from None
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
 def _shares(text: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Classes, and the count of each where the text says `name:count`."""
     names, counts = [], []
-    for entry in _names(text):
+    for entry in read_names(text):
         name, colon, count = entry.rpartition(":")
         names.append(name if colon else entry)
         if colon and not count.isdecimal():
@@ -45,9 +43,7 @@ def _shares(text: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
 
 
 def generate(
-    bundle: Annotated[
-        str, typer.Argument(help="Bundle folder, or the word tiny for the shipped one.")
-    ],
+    bundle: BundleName,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the dataset.")],
     images: Annotated[
         Path | None,
@@ -84,10 +80,7 @@ def generate(
             "the best that runs here."
         ),
     ] = "auto",
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="CPU threads of the engine; left out = measured choice."),
-    ] = None,
+    threads: Threads = None,
     retries: Annotated[
         int, typer.Option(min=0, help="New seeds to try before a sample is rejected.")
     ] = 2,
@@ -114,7 +107,7 @@ def generate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan; write nothing.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Put named defects into good images, with labels."""
     from aliaug_edge.assets import resolve_bundle
@@ -133,7 +126,7 @@ def generate(
         area=_range(area, "--area") if area else None,
         severity=_range(severity, "--severity"),
         blend=blend,
-        labels=() if labels == "none" else _names(labels),
+        labels=() if labels == "none" else read_names(labels),
         engine=engine,
         retries=retries,
         min_change=min_change,

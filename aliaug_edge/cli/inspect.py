@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
+
+from aliaug_edge.cli.options import AsJson, BundleName
 
 
 def inspect(
-    bundle: Annotated[
-        str, typer.Argument(help="Folder of a bundle, or `tiny` for the shipped one.")
-    ],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    bundle: BundleName,
+    as_json: AsJson = False,
 ) -> None:
     """Verify a bundle, then say what it holds: classes, sizes, graphs, parity, provenance."""
     from aliaug_edge.assets import resolve_bundle

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aliaug_edge.cli.options import AsJson, BundleName
 from aliaug_edge.cli.require import require
+from aliaug_edge.cli.say import say
+from aliaug_edge.cli.values import read_names
 
 if TYPE_CHECKING:
     from aliaug_edge.bundle import Bundle
@@ -20,11 +23,9 @@ DRAWN_COUNT, DATA_COUNT, QUICK_COUNT = 60, 24, 6
 
 
 def judge(
-    bundle: Annotated[
-        str, typer.Argument(help="Folder of a bundle; the word tiny for the shipped one.")
-    ],
+    bundle: BundleName,
     data: Annotated[
-        Optional[Path],  # noqa: UP045 - Typer on Python 3.10 reads annotations at run time
+        Path | None,
         typer.Option(help="Judge on real data with a test side; on drawn defects if left out."),
     ] = None,
     pool: Annotated[
@@ -34,7 +35,7 @@ def judge(
         str, typer.Option(help="With --data: list of split.json that the judge learns from.")
     ] = "train",
     groups: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="With --data: file that names the physical part of each photo."),
     ] = None,
     classes: Annotated[
@@ -44,7 +45,7 @@ def judge(
         bool, typer.Option(help="With --data: a glance; its intervals are wide.")
     ] = False,
     count: Annotated[
-        Optional[int],  # noqa: UP045
+        int | None,
         typer.Option(
             help=f"Insertions per class; {DRAWN_COUNT}, {DATA_COUNT} with --data if left out."
         ),
@@ -54,14 +55,14 @@ def judge(
         str, typer.Option(help="As for `ali-aug generate`; auto takes the best that runs here.")
     ] = "auto",
     out: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--out", "-o", help="Write the report as JSON to this file."),
     ] = None,
     sheet: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Write good | mask | generated | difference as PNG to this file."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Let a classifier that knows real (or drawn) defects judge a bundle's first tries. Minutes."""
     require(JUDGE_NEEDS if data is None else DATA_NEEDS, "train,cpu")
@@ -76,11 +77,11 @@ def judge(
         from aliaug_edge.evaluation.judging.drawn_trial import try_bundle
 
         wanted = DRAWN_COUNT if count is None else count
-        trial = try_bundle(loaded, count=wanted, seed=seed, engine=engine, say=_say)
+        trial = try_bundle(loaded, count=wanted, seed=seed, engine=engine, say=say)
     else:
         from aliaug_edge.evaluation.judging.real_report import real_report_text as text_of
 
-        named = _listed(classes) or loaded.class_names
+        named = read_names(classes) or loaded.class_names
         pools = (pool, judge_pool)
         trial = _on_data(loaded, data, pools, groups, named, count, quick, seed, engine)
     if out is not None:
@@ -115,19 +116,11 @@ def _on_data(
 
     pool, judge_pool = pools
     dataset = load_dataset(data, groups=groups, pool=pool, seed=seed, classes=classes)
-    say_notes(data_notes(dataset), data, _say)
+    say_notes(data_notes(dataset), data, say)
     sides = read_sides(
         data, pool=pool, judge_pool=judge_pool, groups=groups, classes=classes, seed=seed
     )
     wanted = (QUICK_COUNT if quick else DATA_COUNT) if count is None else count
     chosen = QUICK if quick else RealTrialSettings()
     settings = replace(chosen, per_class=wanted, seed=seed, engine=engine)
-    return judge_bundle_on_data(bundle, sides, settings, _say)
-
-
-def _listed(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _say(line: str) -> None:
-    typer.echo(line, err=True)
+    return judge_bundle_on_data(bundle, sides, settings, say)

@@ -8,19 +8,12 @@ from typing import Annotated
 
 import typer
 
-
-def _size(text: str | None) -> tuple[int, int] | None:
-    """128 or 128x192 (height x width)."""
-    if text is None:
-        return None
-    height, _, width = text.lower().partition("x")
-    if not height.isdecimal() or not (width or height).isdecimal():
-        raise typer.BadParameter(f"expected 128 or 128x192, got {text!r}", param_hint="--size")
-    return int(height), int(width or height)
+from aliaug_edge.cli.options import AsJson, BundleName, Threads
+from aliaug_edge.cli.values import read_names, read_size
 
 
 def profile(
-    bundle: Annotated[str, typer.Argument(help="Bundle folder, or the word tiny.")],
+    bundle: BundleName,
     size: Annotated[
         str | None, typer.Option(help="128 or 128x192 (height x width); the smallest if left out.")
     ] = None,
@@ -35,8 +28,8 @@ def profile(
         int | None, typer.Option(min=1, help="Exactly N passes; else 3 s and at least 10.")
     ] = None,
     warmup_ms: Annotated[float, typer.Option(min=0, help="Warm up this long first.")] = 200.0,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the engine.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    threads: Threads = None,
+    as_json: AsJson = False,
     layers: Annotated[
         Path | None,
         typer.Option(help="Profile TensorRT's layers too; layers_*.json, profile_*.json go here."),
@@ -60,11 +53,11 @@ def profile(
             "give --engine for one engine or --compare for several, not both",
             param_hint="--compare",
         )
-    names = (compare if compare is not None else engine or "auto").split(",")
-    engines = [name.strip() for name in names if name.strip()]
+    engines = read_names(compare if compare is not None else engine or "auto")
+    size_hw = None if size is None else read_size(size, "--size")
     rules = Rules(warmup_ms=warmup_ms, iterations=iterations)
     loaded = load_bundle(resolve_bundle(bundle))
-    measured = profile_bundle(loaded, engines, _size(size), rules, threads, notify, layers)
+    measured = profile_bundle(loaded, engines, size_hw, rules, threads, notify, layers)
     typer.echo(json_text(measured) if as_json else profile_text(measured), nl=False)
     for warning in measured["warnings"]:
         typer.echo(f"warning: {warning}", err=True)

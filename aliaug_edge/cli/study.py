@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
+from aliaug_edge.cli.options import AsJson, Base, Classes, Groups, Pool
 from aliaug_edge.cli.require import require
+from aliaug_edge.cli.say import say
 from aliaug_edge.cli.termination import ending_on_sigterm
+from aliaug_edge.cli.values import read_base, read_names
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.extras import EXPORT, EXPORT_EXTRAS, TRAIN
 
@@ -23,25 +26,22 @@ def study(
         Path, typer.Option(help="Folder of photos and masks (see `ali-aug data check`).")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the study.")],
-    classes: Annotated[str, typer.Option(help="Classes, by comma; all if empty.")] = "",
-    pool: Annotated[str, typer.Option(help="List of split.json to learn from.")] = "train",
-    groups: Annotated[Optional[Path], typer.Option(help="CSV or JSON of file, group.")] = None,  # noqa: UP045
-    base: Annotated[
-        str,
-        typer.Option(help="`tiny`, a diffusers folder, or a hub name like stabilityai/sd-turbo."),
-    ] = "tiny",
+    classes: Classes = "",
+    pool: Pool = "train",
+    groups: Groups = None,
+    base: Base = "tiny",
     run: Annotated[
-        Optional[Path],  # noqa: UP045 - Typer on Python 3.10 reads annotations at run time
+        Path | None,
         typer.Option(help="mask-size and steps: look at this finished run instead of training."),
     ] = None,
-    steps: Annotated[Optional[int], typer.Option(help="Training steps of each run.")] = None,  # noqa: UP045
-    seeds: Annotated[Optional[int], typer.Option(help="Runs per row.")] = None,  # noqa: UP045
-    size: Annotated[Optional[int], typer.Option(help="Side of the window in pixels.")] = None,  # noqa: UP045
+    steps: Annotated[int | None, typer.Option(help="Training steps of each run.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Runs per row.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the window in pixels.")] = None,
     seed: Annotated[int, typer.Option(help="First seed; same seed, same result.")] = 0,
     quick: Annotated[
         bool, typer.Option("--quick", help="Minutes; tries the machinery, decides nothing.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Ask one question about the method; resumable, with table, JSON and charts."""
     if name in EXPORTING:
@@ -67,21 +67,17 @@ def study(
         data=str(data.resolve()),
         pool=pool,
         groups=str(groups.resolve()) if groups else None,
-        classes=tuple(part.strip() for part in classes.split(",") if part.strip()),
-        base=str(Path(base).resolve()) if base != "tiny" and Path(base).is_dir() else base,
+        classes=read_names(classes),
+        base=read_base(base),
         run=str(run.resolve()) if run else None,
         seed=seed,
         quick=quick,
         budget=budget,
     )
     with ending_on_sigterm():
-        document = run_study(name, settings, out, _say)
+        document = run_study(name, settings, out, say)
     if as_json:
         typer.echo(json_text(document), nl=False)
     else:
         typer.echo(table_text(document), nl=False)
         typer.echo(f"saved {out / PAGE}")
-
-
-def _say(line: str) -> None:
-    typer.echo(line, err=True)

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
+from aliaug_edge.cli.options import Base, Classes, Conditioning, Groups, Pool, Quiet, Seed
 from aliaug_edge.cli.require import require
+from aliaug_edge.cli.say import say
+from aliaug_edge.cli.values import read_base, read_names, read_sizes
 from aliaug_edge.extras import EXPORT, EXPORT_EXTRAS, TRAIN, TRAIN_EXTRAS
 
 
 def train(
     context: typer.Context,
     data: Annotated[
-        Optional[Path],  # noqa: UP045 - Typer on Python 3.10 reads annotations at run time
+        Path | None,
         typer.Argument(help="Folder of photos and masks (see `ali-aug data check`)."),
     ] = None,
-    out: Annotated[Optional[Path], typer.Option("--out", "-o", help="Run folder.")] = None,  # noqa: UP045
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Run folder.")] = None,
     config: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="Take everything from a config.json that a run saved."),
     ] = None,
-    base: Annotated[
-        str,
-        typer.Option(help="`tiny`, a diffusers folder, or a hub name like stabilityai/sd-turbo."),
-    ] = "tiny",
-    conditioning: Annotated[str, typer.Option(help="paper, full or light.")] = "light",
+    base: Base = "tiny",
+    conditioning: Conditioning = "light",
     label_carrier: Annotated[str, typer.Option(help="text, colour, both or none.")] = "text",
-    classes: Annotated[str, typer.Option(help="Classes to learn, by comma; all if empty.")] = "",
-    pool: Annotated[str, typer.Option(help="List of split.json to learn from.")] = "train",
-    groups: Annotated[Optional[Path], typer.Option(help="CSV or JSON of file, group.")] = None,  # noqa: UP045
+    classes: Classes = "",
+    pool: Pool = "train",
+    groups: Groups = None,
     steps: Annotated[int, typer.Option(help="Training steps.")] = 600,
     batch_size: Annotated[int, typer.Option(help="Samples per step.")] = 8,
     size: Annotated[int, typer.Option(help="Side of the training crop in pixels.")] = 128,
@@ -40,8 +40,8 @@ def train(
     alpha_unet: Annotated[float, typer.Option(help="LoRA alpha on the U-Net.")] = 8.0,
     alpha_vae: Annotated[float, typer.Option(help="LoRA alpha on the VAE.")] = 4.0,
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    seed: Seed = 0,
+    quiet: Quiet = False,
 ) -> None:
     """Train LoRA adapters on a folder of masked defects. Continues a run that was cut short."""
     require(TRAIN, TRAIN_EXTRAS)
@@ -56,10 +56,10 @@ def train(
     else:
         settings = TrainConfig(
             data=str(data.resolve()),
-            base=str(Path(base).resolve()) if base != "tiny" and Path(base).is_dir() else base,
+            base=read_base(base),
             conditioning=conditioning,  # type: ignore[arg-type]  # checked by TrainConfig
             label_carrier=label_carrier,  # type: ignore[arg-type]
-            classes=tuple(name.strip() for name in classes.split(",") if name.strip()),
+            classes=read_names(classes),
             pool=pool,
             groups=str(groups.resolve()) if groups else None,
             steps=steps,
@@ -93,9 +93,9 @@ def pretrain(
     steps: Annotated[int, typer.Option(help="Training steps.")] = 5200,
     pairs: Annotated[int, typer.Option(help="Procedural pairs to render.")] = 12000,
     batch_size: Annotated[int, typer.Option(help="Pairs per step.")] = 8,
-    conditioning: Annotated[str, typer.Option(help="paper, full or light.")] = "light",
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 7,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    conditioning: Conditioning = "light",
+    seed: Seed = 7,
+    quiet: Quiet = False,
 ) -> None:
     """Train a base of your own on procedural surfaces, from nothing."""
     require(TRAIN, TRAIN_EXTRAS)
@@ -112,7 +112,7 @@ def export(
     out: Annotated[Path, typer.Option("--out", "-o", help="Bundle folder to write.")],
     precision: Annotated[str, typer.Option(help="fp32 or fp16 (in the graph).")] = "fp32",
     sizes: Annotated[
-        str, typer.Option(help="Sizes the bundle may be used at: side or HxW, by comma.")
+        str, typer.Option(help="Sizes the bundle may be used at, such as 128,128x192.")
     ] = "128,256",
     opset: Annotated[
         int, typer.Option(help="ONNX opset, 17 (for TensorRT 8.5 and 8.6) to 20.")
@@ -122,12 +122,12 @@ def export(
     """Merge the adapters, write ONNX graphs, prove their parity, and pack a bundle."""
     require(EXPORT, EXPORT_EXTRAS)
     from aliaug_edge.bundle import load_bundle
-    from aliaug_edge.export.pipeline import ExportSettings, parse_sizes, say_on_stderr
+    from aliaug_edge.export.pipeline import ExportSettings
     from aliaug_edge.export.pipeline import export as run
     from aliaug_edge.files import json_text
 
-    settings = ExportSettings(precision=precision, sizes=parse_sizes(sizes), opset=opset)
-    folder = run(source, out, settings, say=say_on_stderr)
+    settings = ExportSettings(precision=precision, sizes=read_sizes(sizes, "--sizes"), opset=opset)
+    folder = run(source, out, settings, say=say)
     if as_json:
         typer.echo(json_text(dict(load_bundle(folder).parity)), nl=False)
     else:

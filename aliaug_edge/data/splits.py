@@ -41,4 +41,5 @@ def split_groups(
 
 
 def _rank(seed: int, group: str) -> bytes:
-    return hashlib.sha256(f"{seed}:{group}".encode()).digest()
+    # What is no text has its place too; `structure.finish` says that it must be renamed.
+    return hashlib.sha256(f"{seed}:{group}".encode("utf-8", "surrogatepass")).digest()

@@ -1,9 +1,9 @@
 // What happens to pixels before and after the model, on the device.
 //
-// The arithmetic is that of aliaug_edge/imaging.py, crops.py and generation/blend.py, operation by
-// operation: float where numpy has float32, double where it has float64, half rounded to even, and
-// no fused multiply-add (compile with --fmad=false). tests/engines compile this same file as C++
-// and hold it against those functions, byte by byte.
+// The arithmetic is that of aliaug_edge/imaging/arrays.py, crops.py and generation/blend.py,
+// operation by operation: float where numpy has float32, double where it has float64, half rounded
+// to even, and no fused multiply-add (compile with --fmad=false). tests/engines compile this same
+// file as C++ and hold it against those functions, byte by byte.
 //
 // Grid: x over the pixels of an item, y over the items of the batch. h, w: the model's size.
 // geometry: 10 ints per item, see the names below. Photo and mask arrive as the region of the

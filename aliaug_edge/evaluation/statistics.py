@@ -5,13 +5,9 @@ With v[g, s] the metric of group g and seed s (see `group_table`), G groups and 
     level       = mean over g, s of v                     every group counts the same
     seed sd     = sd over s of (mean over g of v), n − 1 in the denominator
     difference  d[g] = mean over s of (vA[g, s] − vB[g, s]);   their mean over g is `difference`
-    interval    2.5 and 97.5 % of the mean of 10 000 draws of G groups with replacement, each
-                stratum drawing as many as it has (groups in `low`, `high`; groups, and the seeds of
-                every fold as well, in `low_seeds`, `high_seeds`: there a seed's A and B stay a
-                pair). A stratum is a class of at least 6 groups; smaller classes are one together,
-                with the smallest of the others where that is still below 6. Draws of n groups
-                spread too little: a stratum's are widened by √(n / (n − 1)) · t / 1.96, t the
-                97.5 % point of Student's with G − strata degrees of freedom (Hesterberg, 2015)
+    interval    2.5 and 97.5 % of the means of draws (see `resampling`): of groups in `low`, `high`;
+                of groups, and of the seeds of every fold as well, in `low_seeds`, `high_seeds`:
+                there a seed's A and B stay a pair
     Wilcoxon    signed-rank test over the d[g], two-sided, zeros dropped; its effect sizes are the
                 median of d and the matched-pairs rank-biserial correlation (R₊ − R₋) / (R₊ + R₋),
                 R± the sums of ranks of |d| where d is above or below 0 (Kerby, 2014)
@@ -20,10 +16,8 @@ With v[g, s] the metric of group g and seed s (see `group_table`), G groups and 
     detectable  2.8 · √(2 s² / n + g²): the difference that is found with 80 % power at the 5 %
                 level (1.96 + 0.84); s² the mean of both seed variances, g the sd of the group draws
 
-In simulations with no true difference, 1 to 5 classes of 1 to 20 groups each (6 at least in all),
-2.1 to 2.9 % of the intervals lie above zero, or fewer where small classes differ in their means.
-With one group in all there is nothing to draw from, and the interval is a point: no verdict is
-given below `LEAST_GROUPS` groups, where Wilcoxon's p cannot reach 0.05 either, nor with one seed.
+No verdict is given below `LEAST_GROUPS` groups, where Wilcoxon's p cannot reach 0.05 either, nor
+with one seed.
 """
 
 from __future__ import annotations
@@ -36,14 +30,10 @@ from numpy.typing import NDArray
 
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.evaluation.group_table import GroupTable, group_table
+from aliaug_edge.evaluation.resampling import group_draws, interval, seed_draws
 from aliaug_edge.evaluation.results import Run
 
-DRAWS = 10_000
-DRAW_SEED = 20_261
-LIMITS = (2.5, 97.5)
-NORMAL = 1.96
-LEAST_GROUPS = 6  # of a stratum, and of a verdict
-LEAST_SEEDS = 2
+LEAST_GROUPS, LEAST_SEEDS = 6, 2  # of a verdict
 POWER_80 = 2.8
 SAME = 1e-12  # differences below it are rounding, not a rank
 
@@ -114,7 +104,7 @@ def level(runs: Sequence[Run], metric: str = "ap", without: Iterable[str] = ()) 
     without = tuple(without)
     table = group_table(runs, metric, without)
     per_group = table.values.mean(axis=1)
-    low, high = _limits(_group_draws(table.classes) @ per_group)
+    low, high = interval(group_draws(table.classes) @ per_group)
     per_class = {
         name: float(per_group[[shown == name for shown in table.classes]].mean())
         for name in sorted(set(table.classes))
@@ -149,9 +139,9 @@ def compare(
     _require_same(first, second)
     paired = first.values - second.values
     per_group = paired.mean(axis=1)
-    over_groups = _group_draws(first.classes) @ per_group
-    low, high = _limits(over_groups)
-    low_seeds, high_seeds = _limits(over_groups + _seed_draws(paired, first.folds))
+    over_groups = group_draws(first.classes) @ per_group
+    low, high = interval(over_groups)
+    low_seeds, high_seeds = interval(over_groups + seed_draws(paired, first.folds))
     mean_b, difference = float(second.values.mean()), float(per_group.mean())
     return Comparison(
         a=first.condition,
@@ -228,63 +218,6 @@ def _detectable(
         return None
     pooled = float(np.sqrt((sds[0] ** 2 + sds[1] ** 2) / 2))
     return detectable_gain(pooled, float(over_groups.std()), len(first.seeds))
-
-
-def _strata(classes: Sequence[str]) -> list[NDArray[np.intp]]:
-    """The groups (their indices) that are drawn among themselves, by name of class."""
-    members = {
-        name: np.flatnonzero([shown == name for shown in classes]) for name in sorted(set(classes))
-    }
-    by_size = sorted(members.values(), key=len)
-    few = [found for found in by_size if len(found) < LEAST_GROUPS]
-    many = by_size[len(few) :]
-    if few and many and sum(map(len, few)) < LEAST_GROUPS:
-        few.append(many.pop(0))
-    return [*([np.sort(np.concatenate(few))] if few else []), *many]
-
-
-def _group_draws(classes: Sequence[str]) -> NDArray[np.float64]:
-    """Weights (DRAWS, groups), each row adding up to 1: how often a draw took each group / G,
-    widened so that 95 % of the means of few groups hold what is true."""
-    from scipy.stats import t
-
-    rng = np.random.default_rng(DRAW_SEED)
-    strata = _strata(classes)
-    student = t.ppf(0.975, max(len(classes) - len(strata), 1)) / NORMAL
-    weights = np.ones((DRAWS, len(classes)))
-    for members in strata:
-        count = len(members)
-        widened = student * np.sqrt(count / max(count - 1, 1))
-        weights[:, members] += widened * (_times_drawn(rng, count) - 1)
-    return weights / len(classes)
-
-
-def _seed_draws(paired: NDArray[np.float64], folds: Sequence[int]) -> NDArray[np.float64]:
-    """How far each draw of the seeds moves the mean of `paired` (groups, seeds): (DRAWS,).
-
-    Every fold draws its own: the detectors of two folds are different ones, though a seed's number
-    is the same.
-    """
-    rng = np.random.default_rng(DRAW_SEED + 1)
-    groups, seeds = paired.shape
-    moved = np.zeros(DRAWS)
-    for fold in sorted(set(folds)):
-        members = np.flatnonzero([number == fold for number in folds])
-        moved += (_times_drawn(rng, seeds) - 1) @ paired[members].sum(axis=0) / (groups * seeds)
-    return moved
-
-
-def _times_drawn(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-    """(DRAWS, count): how often each of `count` things was drawn in `count` draws with return."""
-    drawn = rng.integers(0, count, size=(DRAWS, count))
-    offsets = np.arange(DRAWS)[:, None] * count
-    times = np.bincount((drawn + offsets).ravel(), minlength=DRAWS * count)
-    return times.reshape(DRAWS, count).astype(np.float64)
-
-
-def _limits(means: NDArray[np.float64]) -> tuple[float, float]:
-    low, high = np.percentile(means, LIMITS)
-    return float(low), float(high)
 
 
 def _sd(values: NDArray[np.float64]) -> float | None:

@@ -23,7 +23,7 @@ from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine
 from aliaug_edge.errors import AliAugError, ParityError
 from aliaug_edge.export.stages import stage_of
 from aliaug_edge.export.torch_engine import TorchEngine
-from aliaug_edge.generation.pipeline import model_feeds
+from aliaug_edge.generation.feeds import model_feeds
 from aliaug_edge.model.generator import Generator
 from aliaug_edge.tensors import Arrays, require_finite
 

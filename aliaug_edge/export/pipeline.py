@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -216,25 +215,3 @@ def _check_settings(settings: ExportSettings, multiple: int) -> None:
             raise AliAugError(
                 f"size {height}x{width}: this model needs multiples of {multiple} pixels"
             )
-
-
-def parse_sizes(text: str) -> tuple[tuple[int, int], ...]:
-    """ "128,256x320" → ((128, 128), (256, 320)).
-
-    Raises:
-        AliAugError: not a list of sides or HxW.
-    """
-    sizes = []
-    for item in filter(None, text.split(",")):
-        sides = item.lower().split("x")
-        if not all(side.isascii() and side.isdigit() for side in sides) or len(sides) > 2:
-            raise AliAugError(f"size {item!r}: expected a side like 128, or HxW like 128x256")
-        sizes.append((int(sides[0]), int(sides[-1])))
-    if not sizes:
-        raise AliAugError("no size given; expected for example --sizes 128,256")
-    return tuple(sizes)
-
-
-def say_on_stderr(line: str) -> None:
-    """The usual `say`."""
-    print(line, file=sys.stderr, flush=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from aliaug_edge.quality.planes import LUMA as LUMA
+from aliaug_edge.quality.planes import LUMA
 
 BLEND_BAND_PX = 8  # widest ramp around a mask, in pixels of the model
 LEAST_BAND_PX = 2

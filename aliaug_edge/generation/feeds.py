@@ -29,11 +29,13 @@ def bundle_feeds(
         BundleError: unknown class.
     """
     size_hw = (crops.shape[1], crops.shape[2])
-    return {
-        "image": imaging.images_to_tensor(crops),
-        "mask": imaging.masks_to_tensor(masks),
-        **bundle_conditions(bundle, size_hw, classes, seeds, severities),
-    }
+    conditions = bundle_conditions(bundle, size_hw, classes, seeds, severities)
+    return {**pixel_feeds(crops, masks), **conditions}
+
+
+def pixel_feeds(crops: UInt8, masks: UInt8) -> tensors.Arrays:
+    """The two inputs that are pixels, from uint8 `crops` (B, h, w, 3) and `masks` (B, h, w)."""
+    return {"image": imaging.images_to_tensor(crops), "mask": imaging.masks_to_tensor(masks)}
 
 
 def bundle_conditions(
@@ -81,8 +83,7 @@ def model_feeds(
     shapes and ranges of the result are those of `aliaug_edge.tensors`.
     """
     return {
-        "image": imaging.images_to_tensor(crops),
-        "mask": imaging.masks_to_tensor(masks),
+        **pixel_feeds(crops, masks),
         **_conditions(
             (crops.shape[1], crops.shape[2]),
             colours=colours,

@@ -68,7 +68,8 @@ def check(out_dir: Path, document: Mapping[str, Any]) -> None:
 def claim(out_dir: Path, document: Mapping[str, Any]) -> None:
     """Make `out_dir` ours: write `document` as its request.json, or find the same one there.
 
-    Only for who holds the folder (`lock.exclusive`): what looks left over is swept.
+    Only for who holds the folder (`lock.exclusive`): what looks left over is swept. Checked once
+    more, for file systems without locks: there another run may have claimed it since.
 
     Raises:
         OutputError: as `check`, or the folder cannot be written.

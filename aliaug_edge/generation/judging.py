@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aliaug_edge.generation import quality
-from aliaug_edge.generation.blend import LUMA
 from aliaug_edge.generation.request import OFF, RunSettings
 from aliaug_edge.quality.limits import Limits, judge, signature_scores
+from aliaug_edge.quality.planes import LUMA
 
 UInt8 = NDArray[np.uint8]
 Floats = NDArray[np.float32]

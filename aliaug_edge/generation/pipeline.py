@@ -19,11 +19,14 @@ from aliaug_edge.engines import open_engine
 from aliaug_edge.engines.base import Engine
 from aliaug_edge.engines.jobs import PasteJob
 from aliaug_edge.generation.feeds import bundle_conditions
-from aliaug_edge.generation.feeds import bundle_feeds as bundle_feeds
-from aliaug_edge.generation.feeds import model_feeds as model_feeds
-from aliaug_edge.generation.feeds import noise as noise
-from aliaug_edge.generation.runners import Answer, BusyClock, Runner, open_runner, shared
-from aliaug_edge.generation.runners import NonFiniteError as NonFiniteError
+from aliaug_edge.generation.runners import (
+    Answer,
+    BusyClock,
+    NonFiniteError,
+    Runner,
+    open_runner,
+    shared,
+)
 
 GRAPH = "generator"
 PLAIN = "none"  # a way of blending: everywhere what the model made

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aliaug_edge.components import components
-from aliaug_edge.generation.blend import LUMA
+from aliaug_edge.quality.planes import LUMA
 
 # Three grey levels is about the sensor noise of an 8-bit line camera: less than that is no defect
 # that a person could label.

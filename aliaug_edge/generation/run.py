@@ -66,7 +66,7 @@ def generate_dataset(
     started = time.perf_counter()
     job, requests, document = _checked(bundle, settings, out_dir, images_dir, masks_dir)
     with exclusive(out_dir):
-        folder.check(out_dir, document)
+        folder.check(out_dir, document)  # again: another run may have held it a moment ago
         if folder.is_complete(out_dir):
             samples = _finished(job, out_dir, len(requests))
             return summarise(out_dir, samples, time.perf_counter() - started)

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from aliaug_edge import crops, imaging
+from aliaug_edge import crops
 from aliaug_edge.engines.base import Engine, Tracing
 from aliaug_edge.engines.cuda_errors import KernelError
 from aliaug_edge.engines.jobs import Pasted, PasteJob
 from aliaug_edge.engines.select import TENSORRT
 from aliaug_edge.errors import AliAugError
+from aliaug_edge.generation.feeds import pixel_feeds
 from aliaug_edge.tensors import Arrays
 
 if TYPE_CHECKING:
@@ -134,13 +135,10 @@ class ArrayRunner:
 
     def run(self, jobs: Sequence[PasteJob], subject: str) -> list[Answer]:
         """See `Runner.run`."""
-        known = {
-            "image": imaging.images_to_tensor(
-                np.stack([crops.cut(j.photo, j.window) for j in jobs])
-            ),
-            "mask": imaging.masks_to_tensor(np.stack([crops.cut(j.mask, j.window) for j in jobs])),
-            **{n: np.stack([job.conditions[n] for job in jobs]) for n in jobs[0].conditions},
-        }
+        shown = np.stack([crops.cut(job.photo, job.window) for job in jobs])
+        masks = np.stack([crops.cut(job.mask, job.window) for job in jobs])
+        conditions = {n: np.stack([job.conditions[n] for job in jobs]) for n in jobs[0].conditions}
+        known = {**pixel_feeds(shown, masks), **conditions}
         feeds = {spec.name: known[spec.name] for spec in self._engine.inputs}
         outputs = self._thread.submit(self._infer, feeds).result()
         generated: NDArray[np.float32] = outputs["generated"].astype(np.float32, copy=False)

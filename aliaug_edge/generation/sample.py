@@ -19,9 +19,10 @@ from aliaug_edge.errors import DataError
 from aliaug_edge.generation.blend import blend
 from aliaug_edge.generation.folder import FAILED, KEPT, LABEL, REJECTED
 from aliaug_edge.generation.judging import Judgement, judged
-from aliaug_edge.generation.pipeline import NonFiniteError, Pipeline
+from aliaug_edge.generation.pipeline import Pipeline
 from aliaug_edge.generation.placement import Placed, PlacementError, from_bank, from_shape
 from aliaug_edge.generation.request import Request, RunSettings, attempt_seed, stable_seed
+from aliaug_edge.generation.runners import NonFiniteError
 from aliaug_edge.generation.sources import Source, Sources
 from aliaug_edge.labels.instances import instances_of
 from aliaug_edge.mask_bank import MaskShape

@@ -220,13 +220,11 @@ def _usable_names(folder: Path) -> list[str]:
     """
     names = [path.name for path in imaging.list_images(folder)]
     for name in names:
-        try:
-            name.encode()
-        except UnicodeEncodeError:
+        if not files.is_text(name):
             raise DataError(
                 f"{folder}: the file name {name!r} is not valid UTF-8, so no label can hold it; "
                 "rename the file"
-            ) from None
+            )
         if name.startswith(PROCEDURAL):
             raise DataError(
                 f"{folder}: the file name {name!r} begins with {PROCEDURAL!r}, as only drawn "

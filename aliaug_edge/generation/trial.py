@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from aliaug_edge import crops
 from aliaug_edge.bundle import Bundle
 from aliaug_edge.data.procedural import render_pair
-from aliaug_edge.generation.pipeline import bundle_feeds
+from aliaug_edge.generation.feeds import bundle_feeds
 from aliaug_edge.generation.placement import PlacementError, from_bank, from_shape
 from aliaug_edge.generation.sources import Source, Sources
 from aliaug_edge.mask_bank import MaskShape

@@ -23,7 +23,7 @@ from aliaug_edge.data.procedural import defect_shape, render_surface
 from aliaug_edge.engines import Engine, open_engine
 from aliaug_edge.engines.jobs import PasteJob
 from aliaug_edge.generation.blend import blend
-from aliaug_edge.generation.pipeline import bundle_feeds
+from aliaug_edge.generation.feeds import bundle_feeds
 from aliaug_edge.profiling.gpu_profile import is_tensorrt
 from aliaug_edge.profiling.wiring import encode, encoder_passes, run_graph
 from aliaug_edge.tensors import Arrays, require_finite

@@ -41,6 +41,7 @@ def page(title: str, head: str, notes: str, sections: Sequence[tuple[str, str]])
     """A whole HTML file: heading and `head`, links to the sections, `notes`, the sections.
 
     `head`, `notes` and the sections' bodies are HTML; a section with an empty body is left out.
+    Half surrogates, as Python makes of file names that are no text, are shown as `\\udcff`.
     """
     present = [(name, body) for name, body in sections if body]
     links = "".join(f'<a href="#{section_id(name)}">{escape(name)}</a>' for name, _ in present)
@@ -48,7 +49,7 @@ def page(title: str, head: str, notes: str, sections: Sequence[tuple[str, str]])
         f'<section><h2 id="{section_id(name)}">{escape(name)}</h2>{body}</section>'
         for name, body in present
     )
-    return (
+    html = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{CSS}</style></head><body><main>"
@@ -57,3 +58,4 @@ def page(title: str, head: str, notes: str, sections: Sequence[tuple[str, str]])
         f"<footer>Made by aliaug-edge {escape(__version__)}. Generated images are synthetic: for "
         "training, never for testing.</footer></main></body></html>\n"
     )
+    return html.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -15,7 +15,7 @@ from aliaug_edge.appearances import NUMBERS
 from aliaug_edge.bundle import Bundle
 from aliaug_edge.data.procedural import render_pair
 from aliaug_edge.engines import open_engine
-from aliaug_edge.generation.pipeline import bundle_feeds
+from aliaug_edge.generation.feeds import bundle_feeds
 from aliaug_edge.profiling.gpu_profile import is_tensorrt
 from aliaug_edge.profiling.gpu_trace import Tracer
 from aliaug_edge.tensors import Arrays

@@ -86,8 +86,8 @@ def image_of(tensor: NDArray[np.float32]) -> NDArray[np.uint8]:
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [
-        (("--sizes", "64by64"), 2, "expected sizes like 128,128x192"),
-        (("--sizes", "8²"), 2, "expected sizes like 128,128x192"),
+        (("--sizes", "64by64"), 2, "expected 128 or 128x192"),
+        (("--sizes", "8²"), 2, "expected 128 or 128x192"),
         (("--batches", "two"), 2, "expected numbers like 1,2,4"),
         (("--batches", "2²"), 2, "expected numbers like 1,2,4"),
         (("--images", "/dev"), 1, "/dev"),

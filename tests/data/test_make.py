@@ -109,7 +109,7 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
 def test_the_command_draws_mixed_materials_and_names_the_next_step(tmp_path: Path) -> None:
     out = tmp_path / "line"
     options = ("--material", "mixed", "--classes", "dent", "--defects", 2, "--good", 2)
-    result = run_command(make, out, *options, "--size", "64x64")
+    result = run_command(make, out, *options, "--size", 64)
     assert result.exit_code == 0, result.stderr
     assert f"ali-aug data check {out}" in result.stdout
     assert check_dataset(out).ok
@@ -117,5 +117,6 @@ def test_the_command_draws_mixed_materials_and_names_the_next_step(tmp_path: Pat
 
 def test_the_command_refuses_a_size_it_cannot_read(tmp_path: Path) -> None:
     result = run_command(make, tmp_path / "line", "--size", "big")
-    assert result.exit_code == 1
-    assert "expected HEIGHTxWIDTH" in result.stderr
+    assert result.exit_code == 2
+    assert "expected 128 or 128x192" in result.stderr
+    assert not (tmp_path / "line").exists()

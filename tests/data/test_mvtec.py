@@ -187,6 +187,23 @@ def test_unpaired_files_and_empty_classes_are_all_reported(mvtec: Path) -> None:
     assert len(problems) == 3
 
 
+@pytest.mark.parametrize("folder", ["train/good", "test/good"])
+def test_a_good_photo_whose_name_is_no_text_is_a_problem(mvtec: Path, folder: str) -> None:
+    photo = min((mvtec / folder).iterdir())
+    odd = photo.rename(photo.with_name("p\udcff.png"))
+    assert load_mvtec(mvtec).problems == (f"{odd} has a name that is not valid UTF-8; rename it",)
+    with pytest.raises(DataError, match="not valid UTF-8; rename it; run `ali-aug data check"):
+        load_dataset(mvtec, classes=["pit"])
+
+
+def test_a_defect_whose_name_is_no_text_is_a_problem_of_its_class(mvtec: Path) -> None:
+    for path in (mvtec / "test/crack/003.png", mvtec / "ground_truth/crack/003_mask.png"):
+        path.rename(path.with_name(path.name.replace("003", "p\udcff")))
+    (problem,) = load_mvtec(mvtec).problems
+    assert problem.endswith("p\udcff.png has a name that is not valid UTF-8; rename it")
+    assert load_dataset(mvtec, classes=["pit"]).classes == ("pit",)
+
+
 def test_a_class_without_training_masks_is_a_problem(split_mvtec: Path) -> None:
     edit(split_mvtec, lambda d: d["defect"]["pit"]["train"].clear())
     with pytest.raises(DataError, match="the class pit has no training masks"):

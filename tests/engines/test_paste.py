@@ -26,7 +26,7 @@ from aliaug_edge.engines.onnxruntime import OnnxRuntimeEngine
 from aliaug_edge.engines.paste import PastePipeline
 from aliaug_edge.errors import AliAugError
 from aliaug_edge.generation.blend import blend
-from aliaug_edge.generation.pipeline import bundle_feeds
+from aliaug_edge.generation.feeds import bundle_feeds
 from aliaug_edge.profiling.wiring import encode, run_graph
 
 SIZE = (64, 64)

@@ -19,7 +19,7 @@ from support.made_up_evaluation import (
 )
 
 from aliaug_edge.errors import DataError
-from aliaug_edge.evaluation import statistics
+from aliaug_edge.evaluation import resampling
 from aliaug_edge.evaluation.photos import Photo
 from aliaug_edge.evaluation.pools.store import save_pool
 from aliaug_edge.evaluation.report import (
@@ -81,7 +81,7 @@ def tilted(gain, spread=0.0):
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch):
     """Means do not depend on the number of draws, and signs of these intervals do not either."""
-    monkeypatch.setattr(statistics, "DRAWS", 400)
+    monkeypatch.setattr(resampling, "DRAWS", 400)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from aliaug_edge.errors import AliAugError, BundleError, OutputError, ParityErro
 from aliaug_edge.export import fuse, weights
 from aliaug_edge.export import precision as half_graphs
 from aliaug_edge.export.parity import judge_parity
-from aliaug_edge.export.pipeline import ExportSettings, export, parse_sizes
+from aliaug_edge.export.pipeline import ExportSettings, export
 from aliaug_edge.export.sources import ExportSource, run_source
 from aliaug_edge.export.stages import GRAPHS, stage_of, tensor_shapes
 from aliaug_edge.export.torch_engine import TorchEngine
@@ -506,21 +506,3 @@ def test_a_flipped_byte_in_the_weights_is_found(fp32: Bundle, tmp_path: Path) ->
     (copy / "onnx" / "weights.bin").write_bytes(bytes(data))
     with pytest.raises(BundleError, match=r"weights\.bin is damaged"):
         load_bundle(copy)
-
-
-@pytest.mark.parametrize(
-    "text, sizes",
-    [
-        ("128", ((128, 128),)),
-        ("128,256x320", ((128, 128), (256, 320))),
-        ("64X96", ((64, 96),)),
-    ],
-)
-def test_sizes_are_sides_or_height_by_width(text: str, sizes: object) -> None:
-    assert parse_sizes(text) == sizes
-
-
-@pytest.mark.parametrize("text", ["", ",", "big", "128x", "1x2x3", "-64", "12.5", "²", "१२८"])
-def test_other_size_texts_are_refused(text: str) -> None:
-    with pytest.raises(AliAugError, match="size"):
-        parse_sizes(text)

@@ -21,9 +21,10 @@ from aliaug_edge.bundle import MANIFEST, Bundle, load_bundle, save_manifest
 from aliaug_edge.cli.app import ErrorBoundary
 from aliaug_edge.cli.generate import generate
 from aliaug_edge.generation import run as run_module
-from aliaug_edge.generation.pipeline import NonFiniteError, Pipeline
+from aliaug_edge.generation.pipeline import Pipeline
 from aliaug_edge.generation.request import RunSettings
 from aliaug_edge.generation.run import generate_dataset
+from aliaug_edge.generation.runners import NonFiniteError
 from tests.support.bundles import make_bundle
 
 ASKED = ("crack", "stain", "dent")

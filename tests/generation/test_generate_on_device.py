@@ -26,10 +26,11 @@ from aliaug_edge.cli.app import ErrorBoundary
 from aliaug_edge.cli.generate import generate
 from aliaug_edge.engines.cuda_errors import GpuLostError
 from aliaug_edge.engines.paste import PastePipeline
-from aliaug_edge.generation.pipeline import NonFiniteError, Pipeline
+from aliaug_edge.generation.pipeline import Pipeline
 from aliaug_edge.generation.placement import Placed
 from aliaug_edge.generation.request import Request, RunSettings
 from aliaug_edge.generation.run import generate_dataset
+from aliaug_edge.generation.runners import NonFiniteError
 from aliaug_edge.generation.sample import framed
 from aliaug_edge.tensors import LATENT_FACTOR
 

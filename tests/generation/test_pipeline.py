@@ -12,7 +12,9 @@ import pytest
 from aliaug_edge.bundle import load_bundle
 from aliaug_edge.errors import AliAugError, BundleError
 from aliaug_edge.generation import pipeline as pipeline_module
-from aliaug_edge.generation.pipeline import NonFiniteError, Pipeline, noise
+from aliaug_edge.generation.feeds import noise
+from aliaug_edge.generation.pipeline import Pipeline
+from aliaug_edge.generation.runners import NonFiniteError
 from tests.support.bundles import make_bundle
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aliaug_edge.generation.blend import LUMA
 from aliaug_edge.generation.quality import (
     BEST_PSNR_DB,
     JUDGED_PX,
@@ -14,6 +13,7 @@ from aliaug_edge.generation.quality import (
     score,
     verdict,
 )
+from aliaug_edge.quality.planes import LUMA
 
 
 def case(inside: float, outside: float):

@@ -12,7 +12,6 @@ from PIL import Image
 from aliaug_edge import crops
 from aliaug_edge.components import components
 from aliaug_edge.generation import runners
-from aliaug_edge.generation.blend import LUMA
 from aliaug_edge.generation.pipeline import Pipeline
 from aliaug_edge.generation.placement import PlacementError
 from aliaug_edge.generation.plan import checked_plan
@@ -26,6 +25,7 @@ from aliaug_edge.generation.sample import (
     produce,
     write_sample,
 )
+from aliaug_edge.quality.planes import LUMA
 
 SETTINGS = RunSettings(count=1, engine="onnxruntime-cpu", classes=("stain",), blend="hard")
 ABOUT = {"bundle_sha256": "0" * 64, "engine": "onnxruntime-cpu", "precision": "fp32"}

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -166,6 +167,18 @@ def test_the_command_writes_one_file_with_the_commands_in_order(command, made, t
     assert html.index("ali-aug train data") < html.index("ali-aug export run")
     assert "the demo" not in html
     assert list(out.parent.iterdir()) == [out]
+
+
+def test_samples_of_a_photo_whose_name_is_no_text_are_shown(command, made, tmp_path):
+    dataset, out = tmp_path / "dataset", tmp_path / "report.html"
+    shutil.copytree(made / "dataset", dataset)
+    records = [json.loads(line) for line in (dataset / "samples.jsonl").read_text().splitlines()]
+    for record in records:
+        record |= {"source_image": "part_\udcff.png", "reason": record["reason"] and "\udcff"}
+    (dataset / "samples.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    result = command("--dataset", dataset, "--images", made / "data/train/good", "-o", out)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert r"000000 · part_\udcff.png" in out.read_text(encoding="utf-8")
 
 
 def test_nothing_to_report_is_a_usage_error(command):

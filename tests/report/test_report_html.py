@@ -102,6 +102,12 @@ def test_everything_that_is_shown_is_escaped():
     parsed(html)
 
 
+def test_a_file_name_that_is_no_text_is_shown_escaped():
+    html = render_report(full("part_\udcff.png"))
+    assert r"part_\udcff.png" in html
+    parsed(html)
+
+
 def test_equal_data_give_equal_text():
     assert render_report(full()) == render_report(full())
 

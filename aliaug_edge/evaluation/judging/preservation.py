@@ -16,8 +16,9 @@ from aliaug_edge import crops, imaging
 from aliaug_edge.evaluation.judging.features import UInt8, perceptual_distances
 from aliaug_edge.evaluation.judging.insertions import Insertion
 from aliaug_edge.evaluation.photos import Photo
-from aliaug_edge.generation.blend import LUMA, grown
+from aliaug_edge.generation.blend import grown
 from aliaug_edge.generation.quality import psnr_db
+from aliaug_edge.quality.planes import LUMA
 
 FLAT = 1e-3  # least gradient energy in squared grey levels: a painted surface has none
 

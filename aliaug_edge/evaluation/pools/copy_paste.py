@@ -8,8 +8,8 @@ from PIL import Image, ImageFilter
 from aliaug_edge.evaluation.photos import Photo
 from aliaug_edge.evaluation.pools.placements import Placement
 from aliaug_edge.evaluation.pools.surroundings import Floats, UInt8, greyed, surface_level
-from aliaug_edge.generation.blend import LUMA
 from aliaug_edge.imaging import is_grey
+from aliaug_edge.quality.planes import LUMA
 
 FEATHER_PX = 1.2  # standard deviation of the edge's fall, outwards from the mask
 

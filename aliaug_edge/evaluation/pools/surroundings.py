@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from aliaug_edge.crops import Window, inside, mask_box
 from aliaug_edge.errors import DataError
 from aliaug_edge.evaluation.photos import Photo
-from aliaug_edge.generation.blend import LUMA, grown
+from aliaug_edge.generation.blend import grown
+from aliaug_edge.quality.planes import LUMA
 
 RING_PX = (2, 10)  # beyond the first a defect's blur has ended; within the second light is the same
 ANOMALY = "anomaly"  # class of synthetic defects that imitate no class of the data

@@ -22,7 +22,7 @@ from aliaug_edge.export.sources import (
     read_appearances,
     read_classes,
 )
-from aliaug_edge.generation.pipeline import model_feeds
+from aliaug_edge.generation.feeds import model_feeds
 from aliaug_edge.generation.request import stable_seed
 from aliaug_edge.model.generator import Generator
 from aliaug_edge.model.sampler import sample
