@@ -16,7 +16,7 @@ import pytest
 from support.bundles import make_bundle
 
 from aliaug_edge.assets import resolve_bundle, tiny_bundle_dir
-from aliaug_edge.bundle import load_bundle, save_manifest
+from aliaug_edge.bundle import SCHEMA_VERSION, load_bundle, save_manifest
 from aliaug_edge.doctor.contents import bundle_contents, contents_text
 from aliaug_edge.errors import BundleError
 from aliaug_edge.files import json_text
@@ -155,10 +155,13 @@ def test_a_truncated_file_is_found(folder: Path) -> None:
         load_bundle(folder)
 
 
-@pytest.mark.parametrize("version", [2, 0, None, "1"])
+@pytest.mark.parametrize(
+    "version", [SCHEMA_VERSION + 1, SCHEMA_VERSION - 1, 0, None, str(SCHEMA_VERSION)]
+)
 def test_another_schema_version_is_refused(folder: Path, version: Any) -> None:
     edit(folder, lambda document: document.update(schema_version=version))
-    with pytest.raises(BundleError, match=r"schema version .*, this release reads 1; install a"):
+    reads = rf"schema version .*, this release reads {SCHEMA_VERSION}; install a"
+    with pytest.raises(BundleError, match=reads):
         load_bundle(folder)
 
 
