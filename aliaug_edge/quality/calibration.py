@@ -69,9 +69,6 @@ class Centre:
     reach: float
 
 
-Centres = Mapping[str, Mapping[Key, Centre]]  # per class and side
-
-
 def calibrate(reals: Sequence[Real]) -> Limits:
     """The limits that real defects allow, from at least one of them.
 

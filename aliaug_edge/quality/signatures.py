@@ -19,7 +19,6 @@ SMOOTH = "over-smooth texture"
 UNREAL = "unreal texture"
 INCOHERENT = "loss of coherence"
 MISMATCH = "prompt-mask mismatch"
-SIGNATURES = (EMPTY, MISPLACED, SMOOTH, UNREAL, INCOHERENT, MISMATCH)
 
 HALO = 4  # pixels around the mask that belong to the defect: masks are drawn by hand
 VISIBLE = 3.0  # grey levels
